@@ -19,6 +19,11 @@ type Sequence uint64
 // Epoch counts a lane's owners. A higher epoch fences every lower one.
 type Epoch uint64
 
+// GapMax is the most consecutive sequences that a lane's writer may leave
+// unwritten behind one that it wrote: it bounds a writer's segments in flight,
+// and lets a reader find a lane's head without reading the lane.
+const GapMax = 64
+
 // LaneNameMax bounds a lane's name in bytes.
 const LaneNameMax = 120
 
@@ -51,6 +56,9 @@ var (
 	ErrFenced = errors.New("fenced by a newer owner")
 	// ErrOutcomeUnknown: it may have happened or not. Only reading back tells.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrTaken: an older owner's segment lies at this sequence. It is valid and
+	// stays; write at the next sequence.
+	ErrTaken = errors.New("sequence taken by an older owner")
 	// ErrHeld: another node holds the lane's lease and it has not run out.
 	ErrHeld = errors.New("held by another node")
 )
