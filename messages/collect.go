@@ -83,6 +83,8 @@ func (*Appended) ControlMessage() {}
 type Exported struct {
 	Lane LaneID
 	Seq  Sequence
+	// Events counts the lane's events up to and including Seq.
+	Events uint64
 }
 
 // ControlMessage puts Exported on the control lane.

@@ -89,6 +89,9 @@ type Checkpoint struct {
 	Offsets Offsets
 	// Events counts the lane's events up to and including Seq.
 	Events uint64
+	// Trimmed is the highest sequence whose segment has been removed, with all
+	// before it.
+	Trimmed Sequence
 }
 
 // Origin is where an event lies in the journal. It travels with the event in a
