@@ -56,7 +56,11 @@ type Collector struct {
 	holes   []messages.Sequence // sequences given up, to be filled
 	total   uint64              // events of the lane so far
 	window  window
-	paused  bool
+	// landed holds what is in the journal behind a sequence that is not yet;
+	// signalled is the highest sequence with everything before it landed.
+	landed    map[messages.Sequence]*flight
+	signalled messages.Sequence
+	paused    bool
 
 	draining bool
 	drains   []*actor.PID // who waits for Drained
@@ -115,8 +119,8 @@ func Props(config Config, parts Parts, options ...actor.PropsOption) *actor.Prop
 		return &Collector{
 			config: config, parts: parts, generation: generations.next(),
 			log:     parts.Log.With(zap.String("lane", string(parts.Lease.Lane))),
-			writing: make(map[messages.Sequence]*flight),
-			window:  window{events: config.WindowEvents, bytes: config.WindowBytes},
+			writing: make(map[messages.Sequence]*flight), landed: make(map[messages.Sequence]*flight),
+			window: window{events: config.WindowEvents, bytes: config.WindowBytes},
 		}
 	}, options...)
 }
@@ -179,7 +183,7 @@ func (c *Collector) resume(m *resumed) {
 		c.after(c.config.RetryDelay, func() { c.findHead() })
 		return
 	}
-	c.next, c.total = m.head.seq+1, m.head.events
+	c.next, c.total, c.signalled = m.head.seq+1, m.head.events, m.head.seq
 	c.window.exportedEvents = min(m.head.exported, c.total)
 	c.phase = collecting
 	c.publish()
@@ -330,6 +334,7 @@ func (c *Collector) answer(m *written) {
 		return
 	case errors.Is(m.err, messages.ErrTaken):
 		// An older owner's segment is there and valid: this one goes behind it.
+		c.signal(f.segment.Seq, nil)
 		f.segment.Seq = c.takeSequence()
 		c.write(f)
 	case c.config.Now().Sub(f.started) < c.config.GiveUpAfter:
@@ -378,10 +383,29 @@ func (c *Collector) goOn() {
 func (c *Collector) acknowledge(f *flight) {
 	c.parts.Stats.segment(len(f.segment.Events), f.bytes)
 	c.finish(f, "")
-	if c.window.take(f) {
+	c.signal(f.segment.Seq, f)
+}
+
+// signal hints the lane's exporter, in the order of the sequences: it then knows
+// that one left out is one to be read from the journal. f is nil where another's
+// segment is at seq.
+func (c *Collector) signal(seq messages.Sequence, f *flight) {
+	if f != nil && !c.window.take(f) {
+		f = nil
+	}
+	c.landed[seq] = f
+	for {
+		f, landed := c.landed[c.signalled+1]
+		if !landed {
+			return
+		}
+		c.signalled++
+		delete(c.landed, c.signalled)
+		if f == nil {
+			c.parts.Stats.HintsDropped.Add(1)
+			continue
+		}
 		c.root.Send(c.parts.Exporter, &messages.Appended{Segment: f.segment})
-	} else {
-		c.parts.Stats.HintsDropped.Add(1)
 	}
 }
 
