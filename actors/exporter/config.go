@@ -161,6 +161,22 @@ type Stats struct {
 	// Ready: the tail is read and export goes on.
 	Ready atomic.Bool
 	// Observe, where set before the start, is called on the actor's goroutine
-	// for each finished transaction.
-	Observe func(exported []messages.ChangeRecord, took time.Duration)
+	// for each finished transaction with its events by type.
+	Observe func(exported, duplicates Counts, took time.Duration)
+}
+
+// Counts are numbers of events by messages.EventType.
+type Counts [messages.Conversion + 1]int
+
+func (c *Counts) add(other Counts) {
+	for t, n := range other {
+		c[t] += n
+	}
+}
+
+func (c *Counts) sum() (n int) {
+	for _, of := range c {
+		n += of
+	}
+	return n
 }

@@ -18,6 +18,7 @@ import (
 // It hears  Appended   from its lanes' collectors: a segment is in the journal,
 //
 //	Adopt      from the node: one more lane is its own,
+//	Release    from the node: one is not any more,
 //	Drain      from the node: say when the lanes are empty,
 //	recovered, read, prepared, committed, checkpointed, trimmed
 //	           from its own steps.
@@ -82,6 +83,12 @@ type Adopt struct{ Lane Lane }
 
 // ControlMessage puts Adopt on the control lane.
 func (*Adopt) ControlMessage() {}
+
+// Release takes a lane away that has nothing left to export.
+type Release struct{ Lane messages.LaneID }
+
+// ControlMessage puts Release on the control lane.
+func (*Release) ControlMessage() {}
 
 // Drain asks the exporter to answer with Drained once every segment of its
 // lanes is in Kafka and the checkpoints say so. The lanes' collectors must have
@@ -175,6 +182,8 @@ func (e *Exporter) Receive(ctx actor.Context) {
 		e.hint(m)
 	case *Adopt:
 		e.adopt(m)
+	case *Release:
+		e.release(m)
 	case *recoveredStep:
 		e.recovered(m)
 	case *readStep:

@@ -15,7 +15,7 @@ type batch struct {
 	records  []messages.ChangeRecord
 	outbound []messages.Outbound
 	arena    []byte // what the outbound values are made of
-	replayed int    // events that the tail already has
+	found    Counts // events that the tail already has
 	stage    stage
 }
 
@@ -104,7 +104,7 @@ func (e *Exporter) gather() *batch {
 func (b *batch) add(s *messages.Segment, found *places) {
 	for i := range s.Events {
 		if found.has(uint32(i)) {
-			b.replayed++
+			b.found[s.Events[i].Type]++
 			continue
 		}
 		b.records = append(b.records, messages.ChangeRecord{
@@ -219,11 +219,24 @@ func (e *Exporter) count(m *committedStep) {
 	if len(b.outbound) > 0 {
 		stats.Transactions.Add(1)
 	}
-	stats.Exported.Add(uint64(len(b.outbound)))
-	stats.Duplicates.Add(uint64(len(b.records) - len(b.outbound)))
-	stats.Replayed.Add(uint64(b.replayed))
+	var exported, duplicates Counts
+	for i := range b.records {
+		if r := &b.records[i]; r.Outcome == messages.Duplicate {
+			duplicates[r.Event.Type]++
+		} else {
+			exported[r.Event.Type]++
+		}
+	}
+	// What a later recovery finds in the tail was committed by this process,
+	// which never heard of it; what the first one finds was by an earlier one.
+	if stats.Recoveries.Load() > 1 {
+		exported.add(b.found)
+	}
+	stats.Exported.Add(uint64(exported.sum()))
+	stats.Duplicates.Add(uint64(duplicates.sum()))
+	stats.Replayed.Add(uint64(b.found.sum()))
 	if stats.Observe != nil {
-		stats.Observe(b.records, m.took)
+		stats.Observe(exported, duplicates, m.took)
 	}
 }
 

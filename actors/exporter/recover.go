@@ -203,18 +203,21 @@ func (e *Exporter) recovered(m *recoveredStep) {
 	if e.ends == nil {
 		e.ends = messages.Offsets{}
 	}
-	events := 0
+	segments := 0
 	for id, found := range m.tail.lanes {
 		l := e.lanes[id]
+		if l == nil {
+			continue // released meanwhile
+		}
 		l.lease.TransactionalID = e.parts.TransactionalID
 		l.reset(found.checkpoint, found.found, e.config.Now())
-		events += len(found.found)
+		segments += len(found.found)
 		e.tell(l)
 	}
 	for id, err := range m.tail.lost {
 		e.lose(id, err)
 	}
-	e.log.Info("tail read; exporting", zap.Int("lanes", len(e.lanes)), zap.Int("segments found behind the checkpoints", events))
+	e.log.Info("tail read; exporting", zap.Int("lanes", len(e.lanes)), zap.Int("segments found behind the checkpoints", segments))
 	e.phase = exporting
 	e.checkpointed = e.config.Now()
 	e.parts.Stats.Recoveries.Add(1)
@@ -241,8 +244,13 @@ func (e *Exporter) addLane(l Lane) {
 	e.order = append(e.order, added)
 }
 
-// lose gives up a lane that somebody else owns.
-func (e *Exporter) lose(id messages.LaneID, err error) {
+// release forgets a lane, without a word to anybody.
+func (e *Exporter) release(m *Release) {
+	e.forget(m.Lane)
+	e.pump()
+}
+
+func (e *Exporter) forget(id messages.LaneID) {
 	delete(e.lanes, id)
 	for i, l := range e.order {
 		if l.id == id {
@@ -251,6 +259,11 @@ func (e *Exporter) lose(id messages.LaneID, err error) {
 		}
 	}
 	e.dropped(id)
+}
+
+// lose gives up a lane that somebody else owns.
+func (e *Exporter) lose(id messages.LaneID, err error) {
+	e.forget(id)
 	e.log.Error("lane lost", zap.String("lane", string(id)), zap.Error(err))
 	e.parts.Lost(id, fmt.Errorf("exporter of lane %s: %w", id, err))
 }
