@@ -1,0 +1,285 @@
+// Package ingress is the way from request goroutines to collector actors: a
+// call that returns when its events are durable.
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.uber.org/zap"
+
+	"adpulse/actors/credit"
+	"adpulse/messages"
+)
+
+// Config is an ingress's sizes and times.
+type Config struct {
+	// BatchEvents bounds the events of one Collect message; longer submissions
+	// are split.
+	BatchEvents int
+	// EnqueueTimeout is how long a submission waits for credit.
+	EnqueueTimeout time.Duration
+	// AnswerTimeout is how long a collector may take to answer before its
+	// sender is told that the outcome is not known, and the credit comes back.
+	AnswerTimeout time.Duration
+	// Now is the clock; tests replace it.
+	Now func() time.Time
+}
+
+// DefaultConfig suits collectors that answer within milliseconds.
+func DefaultConfig() Config {
+	return Config{BatchEvents: 500, EnqueueTimeout: 250 * time.Millisecond, AnswerTimeout: 15 * time.Second, Now: time.Now}
+}
+
+// Parts is what an ingress works with. All but the hooks must be set.
+type Parts struct {
+	// Collectors are addressed by their place in Credit.
+	Collectors []*actor.PID
+	Credit     *credit.Pool
+	Log        *zap.Logger
+	// Acknowledged and Rejected, where set, are told what became of each batch,
+	// on the goroutine that submitted it.
+	Acknowledged func(events []messages.Event, took time.Duration)
+	Rejected     func(events []messages.Event, reason messages.Reason)
+}
+
+// Ingress hands events to the collectors and waits for their answers.
+//
+// Its actor hears  Collected, Rejected  from collectors,
+//
+//	sweep                from its own clock.
+//
+// Submit may be called concurrently.
+type Ingress struct {
+	config Config
+	parts  Parts
+	root   *actor.RootContext
+	self   *actor.PID
+
+	batches atomic.Uint64
+
+	mu      sync.Mutex
+	pending map[messages.BatchID]*pending
+	closed  bool
+	idle    chan struct{} // closed when closed and nothing is pending
+	stop    sync.Once
+}
+
+// pending is a batch without an answer.
+type pending struct {
+	collector, events int
+	sent              time.Time
+	answer            chan error // of room one: the answer never waits for its reader
+}
+
+// Open spawns the ingress's actor under the given name.
+func Open(system *actor.ActorSystem, name string, config Config, parts Parts) (*Ingress, error) {
+	i := &Ingress{
+		config: config, parts: parts, root: system.Root,
+		pending: make(map[messages.BatchID]*pending), idle: make(chan struct{}),
+	}
+	self, err := system.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &receiver{ingress: i} }), name)
+	if err != nil {
+		return nil, fmt.Errorf("spawn %s: %w", name, err)
+	}
+	i.self = self
+	return i, nil
+}
+
+// Submit returns nil once every event is in the edge journal. Any other outcome
+// is a *messages.NotCollected: some of the events may be in the journal then,
+// and a retry with the same event ids is harmless. events belong to the ingress
+// from then on.
+func (i *Ingress) Submit(ctx context.Context, events []messages.Event) error {
+	most := min(i.config.BatchEvents, i.parts.Credit.Window())
+	if len(events) <= most {
+		return i.submit(ctx, events)
+	}
+	// The pieces go out one after the other and are awaited together.
+	var (
+		sent   []*pending
+		pieces [][]messages.Event
+		failed error
+	)
+	for len(events) > 0 && failed == nil {
+		n := min(most, len(events))
+		p, err := i.send(ctx, events[:n:n])
+		if err != nil {
+			failed = i.refuse(events, err)
+			break
+		}
+		sent, pieces = append(sent, p), append(pieces, events[:n:n])
+		events = events[n:]
+	}
+	for at, p := range sent {
+		if err := i.await(ctx, p, pieces[at]); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+func (i *Ingress) submit(ctx context.Context, events []messages.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	p, err := i.send(ctx, events)
+	if err != nil {
+		return i.refuse(events, err)
+	}
+	return i.await(ctx, p, events)
+}
+
+// send takes credit and hands a batch to the collector that granted it.
+func (i *Ingress) send(ctx context.Context, events []messages.Event) (*pending, error) {
+	started := i.config.Now()
+	collector, ok := i.parts.Credit.TryTake(len(events))
+	if !ok {
+		waiting, cancel := context.WithTimeout(ctx, i.config.EnqueueTimeout)
+		defer cancel()
+		var err error
+		if collector, err = i.parts.Credit.Take(waiting, len(events)); err != nil {
+			return nil, &messages.NotCollected{Reason: messages.ReasonCredit, Retryable: true}
+		}
+	}
+	id := messages.BatchID(i.batches.Add(1))
+	p := &pending{collector: collector, events: len(events), sent: started, answer: make(chan error, 1)}
+	i.mu.Lock()
+	if i.closed {
+		i.mu.Unlock()
+		i.parts.Credit.Return(collector, len(events))
+		return nil, &messages.NotCollected{Reason: messages.ReasonStopping, Retryable: true}
+	}
+	i.pending[id] = p
+	i.mu.Unlock()
+	i.root.RequestWithCustomSender(i.parts.Collectors[collector], &messages.Collect{Batch: id, Events: events}, i.self)
+	return p, nil
+}
+
+// await returns the batch's answer. When ctx ends first the answer, when it
+// comes, only returns the credit.
+func (i *Ingress) await(ctx context.Context, p *pending, events []messages.Event) error {
+	var err error
+	select {
+	case err = <-p.answer:
+	case <-ctx.Done():
+		err = &messages.NotCollected{Reason: messages.ReasonUnanswered, Retryable: true}
+	}
+	if err != nil {
+		return i.refuse(events, err)
+	}
+	if i.parts.Acknowledged != nil {
+		i.parts.Acknowledged(events, i.config.Now().Sub(p.sent))
+	}
+	return nil
+}
+
+// refuse counts events that are not acknowledged and returns why.
+func (i *Ingress) refuse(events []messages.Event, err error) error {
+	var not *messages.NotCollected
+	if errors.As(err, &not) && i.parts.Rejected != nil {
+		i.parts.Rejected(events, not.Reason)
+	}
+	return err
+}
+
+// settle answers a batch once; a second answer, or one that comes after the
+// batch was given up, finds nothing.
+func (i *Ingress) settle(id messages.BatchID, err error) {
+	i.mu.Lock()
+	p := i.pending[id]
+	if p == nil {
+		i.mu.Unlock()
+		return
+	}
+	delete(i.pending, id)
+	if i.closed && len(i.pending) == 0 {
+		close(i.idle)
+	}
+	i.mu.Unlock()
+	i.parts.Credit.Return(p.collector, p.events)
+	p.answer <- err
+}
+
+// sweep gives up the batches whose answer is overdue.
+func (i *Ingress) sweep() {
+	now := i.config.Now()
+	var overdue []messages.BatchID
+	i.mu.Lock()
+	for id, p := range i.pending {
+		if now.Sub(p.sent) >= i.config.AnswerTimeout {
+			overdue = append(overdue, id)
+		}
+	}
+	i.mu.Unlock()
+	if len(overdue) > 0 {
+		i.parts.Log.Error("collectors did not answer; the senders are told to try again", zap.Int("batches", len(overdue)))
+	}
+	for _, id := range overdue {
+		i.settle(id, &messages.NotCollected{Reason: messages.ReasonUnanswered, Retryable: true})
+	}
+}
+
+// Close refuses what comes from now on, waits until everything that was sent is
+// answered or ctx ends, and stops the actor.
+func (i *Ingress) Close(ctx context.Context) error {
+	i.mu.Lock()
+	if !i.closed {
+		i.closed = true
+		if len(i.pending) == 0 {
+			close(i.idle)
+		}
+	}
+	i.mu.Unlock()
+	var err error
+	select {
+	case <-i.idle:
+	case <-ctx.Done():
+		err = fmt.Errorf("drain the ingress: %w", context.Cause(ctx))
+	}
+	i.stop.Do(func() {
+		if stopped := i.root.StopFuture(i.self).Wait(); stopped != nil {
+			err = errors.Join(err, fmt.Errorf("stop the ingress: %w", stopped))
+		}
+	})
+	return err
+}
+
+// receiver is the ingress's actor.
+type receiver struct {
+	ingress *Ingress
+	clock   *time.Timer
+}
+
+type sweep struct{}
+
+func (sweep) ControlMessage() {}
+
+// Receive implements actor.Actor.
+func (r *receiver) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		r.schedule(ctx)
+	case *messages.Collected:
+		for _, id := range m.Batches {
+			r.ingress.settle(id, nil)
+		}
+	case *messages.Rejected:
+		r.ingress.settle(m.Batch, &messages.NotCollected{Reason: m.Reason, Retryable: m.Retryable})
+	case sweep:
+		r.ingress.sweep()
+		r.schedule(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		r.clock.Stop()
+	}
+}
+
+func (r *receiver) schedule(ctx actor.Context) {
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	r.clock = time.AfterFunc(max(r.ingress.config.AnswerTimeout/4, time.Millisecond), func() { root.Send(self, sweep{}) })
+}
