@@ -1,0 +1,2 @@
+// Package minispike is a small server of the Aerospike wire protocol.
+package minispike

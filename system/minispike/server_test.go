@@ -1,0 +1,92 @@
+package minispike_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	as "github.com/aerospike/aerospike-client-go/v7"
+	"github.com/aerospike/aerospike-client-go/v7/types"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"adpulse/system/minispike"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start runs a server in memory and returns a client of it.
+func start(t testing.TB, config minispike.Config) (*minispike.Server, *as.Client) {
+	t.Helper()
+	if config.Log == nil {
+		config.Log = zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))
+	}
+	if config.MemoryBytes == 0 {
+		config.MemoryBytes = 64 << 20
+	}
+	server, err := minispike.Start(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	return server, connect(t, server.Addr())
+}
+
+func connect(t testing.TB, addr net.Addr) *as.Client {
+	t.Helper()
+	tcp := addr.(*net.TCPAddr)
+	policy := as.NewClientPolicy()
+	policy.Timeout = 5 * time.Second
+	client, err := as.NewClientWithPolicy(policy, tcp.IP.String(), tcp.Port)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return client
+}
+
+func key(t testing.TB, set string, value any) *as.Key {
+	t.Helper()
+	k, err := as.NewKey("test", set, value)
+	require.NoError(t, err)
+	return k
+}
+
+// refused requires that an operation failed with the result code.
+func refused(t testing.TB, err as.Error, code types.ResultCode) {
+	t.Helper()
+	require.Error(t, err)
+	require.True(t, err.Matches(code), "want %s, got %v", types.ResultCodeToString(code), err)
+}
+
+func TestPutThenGetReturnsEveryKindOfBin(t *testing.T) {
+	_, client := start(t, minispike.Config{})
+	k := key(t, "things", "one")
+	bins := as.BinMap{
+		"int": 42, "neg": -7, "float": 1.5, "text": "grüß", "blob": []byte{0, 1, 255}, "yes": true,
+		"list": []any{1, "two", 3.0}, "map": map[any]any{"a": 1, "b": []any{2}},
+	}
+	require.NoError(t, client.Put(nil, k, bins))
+	record, err := client.Get(nil, k)
+	require.NoError(t, err)
+	require.Equal(t, as.BinMap(bins), record.Bins)
+	require.EqualValues(t, 1, record.Generation)
+
+	record, err = client.Get(nil, k, "int", "text", "none")
+	require.NoError(t, err)
+	require.Equal(t, as.BinMap{"int": 42, "text": "grüß"}, record.Bins)
+
+	record, err = client.GetHeader(nil, k)
+	require.NoError(t, err)
+	require.Empty(t, record.Bins)
+
+	exists, err := client.Exists(nil, k)
+	require.NoError(t, err)
+	require.True(t, exists)
+	existed, err := client.Delete(nil, k)
+	require.NoError(t, err)
+	require.True(t, existed)
+	existed, err = client.Delete(nil, k)
+	require.NoError(t, err)
+	require.False(t, existed)
+	_, err = client.Get(nil, k)
+	refused(t, err, types.KEY_NOT_FOUND_ERROR)
+}
