@@ -22,6 +22,7 @@ func (s *Server) expire() {
 			if err := s.store.expire(s.stopped); err != nil {
 				s.log.Error("remove expired records", zap.Error(err))
 			}
+			s.learn()
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (s *session) finish(c *command, now, old *record, work *bins, found, hadBin
 	}
 	s.store.begin(&s.change)
 	now.binCount = len(work.changed)
-	stored := s.change.put(&c.digest, size)
+	stored := s.store.put(&s.change, &c.digest, size, !found)
 	at := now.encodeHead(stored)
 	work.encode(stored[at:])
 	now.bins = ops(stored[at:])

@@ -141,6 +141,7 @@ func Start(config Config) (*Server, error) {
 	for _, x := range s.store.indexes.Load().all {
 		s.spawn(func() { s.buildIndex(x) })
 	}
+	s.spawn(s.learn)
 	s.spawn(s.expire)
 	s.spawn(s.accept)
 	return s, nil
@@ -190,11 +191,20 @@ func (s *Server) Close() error {
 	close(s.stopping)
 	err := s.listener.Close()
 	for conn := range s.conns {
-		err = errors.Join(err, conn.Close())
+		_ = conn.Close() // its session, waited for below, closes it as well
 	}
 	s.mu.Unlock()
 	s.work.Wait()
 	return errors.Join(err, s.store.close())
+}
+
+// learn has the store find out which records it has.
+func (s *Server) learn() {
+	if s.store.known.stale() {
+		if err := s.store.known.build(s.store.db, s.stopped); err != nil {
+			s.log.Error("build the presence filter", zap.Error(err))
+		}
+	}
 }
 
 // stopped says whether the server is closing; work that takes long asks.

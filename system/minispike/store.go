@@ -19,6 +19,7 @@ type store struct {
 	db      *pebble.DB
 	cache   *pebble.Cache
 	stripes *stripes
+	known   *presence
 	indexes atomic.Pointer[indexSet]
 	cutoffs atomic.Pointer[cutoffs]
 	writes  atomic.Uint64 // numbers the expiry entries; starts at the time of opening
@@ -73,7 +74,9 @@ func openStore(config Config) (*store, error) {
 	s.writes.Store(uint64(time.Now().UnixNano()))
 	s.indexes.Store(&indexSet{})
 	s.cutoffs.Store(&cutoffs{})
-	if err := errors.Join(s.loadIndexes(), s.loadCutoffs()); err != nil {
+	empty, err := s.empty()
+	s.known = newPresence(config.MemoryBytes/8, empty)
+	if err := errors.Join(err, s.loadIndexes(), s.loadCutoffs()); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -86,6 +89,16 @@ func (s *store) close() error {
 		return fmt.Errorf("close the store: %w", err)
 	}
 	return nil
+}
+
+// empty says whether there is no record.
+func (s *store) empty() (bool, error) {
+	iterator, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixRecord}, UpperBound: []byte{prefixRecord + 1}})
+	if err != nil {
+		return false, fmt.Errorf("look for a record: %w", err)
+	}
+	found := iterator.First()
+	return !found, errors.Join(iterator.Error(), iterator.Close())
 }
 
 // now is one reading of the clock, for all the records of a request.
@@ -107,6 +120,9 @@ func (nothing) Close() error { return nil }
 // get reads a record that is alive; found is false when there is none. The
 // record's slices are good until the closer is closed.
 func (s *store) get(digest *[digestBytes]byte, now instant) (r record, found bool, closer io.Closer, err error) {
+	if s.known.absent(digest) {
+		return record{}, false, nothing{}, nil
+	}
 	key := recordKey(digest)
 	stored, closer, err := s.db.Get(key[:])
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -157,8 +173,12 @@ func (s *store) lock(c *change, digest *[digestBytes]byte) {
 	c.locked = append(c.locked, stripe)
 }
 
-// put adds a record to the change. fill writes its bytes.
-func (c *change) put(digest *[digestBytes]byte, size int) []byte {
+// put adds a record to the change and returns where to write its bytes.
+// fresh says that there was none.
+func (s *store) put(c *change, digest *[digestBytes]byte, size int, fresh bool) []byte {
+	if fresh {
+		s.known.add(digest)
+	}
 	deferred := c.batch.SetDeferred(recordKeyBytes, size)
 	putRecordKey(deferred.Key, digest)
 	return deferred.Value

@@ -176,7 +176,7 @@ func (st *store) write(s *session, c *command, now, old *record, found bool, ind
 		s.fail(err, index)
 		return
 	}
-	now.encode(s.change.put(&c.digest, size))
+	now.encode(st.put(&s.change, &c.digest, size, !found))
 	s.change.dies(&c.digest, now.void)
 	head := answer{generation: uint32(now.generation), void: now.void, index: index}
 	if c.info2&info2RespondAllOps == 0 {
