@@ -90,18 +90,10 @@ func BenchmarkPut(b *testing.B) {
 			if err == nil {
 				err = client.PutBins(policy, k, bins...)
 			}
-			return orNil(err)
+			return err
 		})
 		rate(b, 1)
 	})
-}
-
-// orNil keeps a nil aerospike.Error from becoming an error that is not nil.
-func orNil(err as.Error) error {
-	if err != nil {
-		return err
-	}
-	return nil
 }
 
 func BenchmarkGet(b *testing.B) {
@@ -114,7 +106,7 @@ func BenchmarkGet(b *testing.B) {
 		}
 		spread(b, 32, func(i int) error {
 			_, err := client.Get(nil, keys[i%stored])
-			return orNil(err)
+			return err
 		})
 		rate(b, 1)
 	})
@@ -173,7 +165,7 @@ func BenchmarkBatchRead(b *testing.B) {
 			if err == nil && (len(found) != records || found[0] == nil) {
 				return fmt.Errorf("%d records", len(found))
 			}
-			return orNil(err)
+			return err
 		})
 		rate(b, records)
 	})
@@ -202,7 +194,7 @@ func BenchmarkSegment(b *testing.B) {
 					_, err = client.Delete(nil, k)
 				}
 			}
-			return orNil(err)
+			return err
 		})
 		rate(b, events)
 	})

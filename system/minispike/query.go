@@ -1,9 +1,12 @@
 package minispike
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.uber.org/zap"
@@ -60,30 +63,45 @@ func (s *session) serveQuery(m *message) error {
 		s.out = appendRefusal(s.out, code, info3Last)
 		return nil
 	}
+	if err := s.stream(q, x); err != nil {
+		return err
+	}
+	s.out = appendRefusal(s.out, codeOK, info3Last)
+	return s.store.settle()
+}
+
+// stream sends the records. One iterator walks through all the partitions,
+// most of which may be empty.
+func (s *session) stream(q *query, x *index) error {
+	lower, upper := []byte{prefixRecord}, []byte{prefixRecord + 1}
+	if x != nil {
+		lower, upper = indexBounds(x.Number)
+	}
+	iterator, err := s.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
+	slices.SortFunc(q.partitions, func(a, b resume) int { return a.partition - b.partition })
 	start := len(s.out)
 	s.out = appendFrameHeader(s.out, frameMessage)
+	iterator.First()
 	for i := range q.partitions {
-		if q.full() {
+		if err != nil || q.full() || !iterator.Valid() {
 			break
 		}
-		if err := s.queryPartition(q, x, &q.partitions[i]); err != nil {
-			return err
+		if err = s.queryPartition(q, x, &q.partitions[i], iterator, &start); s.server.stopped() {
+			err = net.ErrClosed
 		}
-		if len(s.out) > writeChunkBytes {
-			if err := s.flush(start); err != nil {
-				return err
-			}
-			start = 0
-			s.out = appendFrameHeader(s.out, frameMessage)
-		}
+	}
+	if err := errors.Join(err, iterator.Error(), iterator.Close()); err != nil {
+		return err
 	}
 	if len(s.out)-start > frameHeaderBytes {
 		closeFrame(s.out, start)
 	} else {
 		s.out = s.out[:start]
 	}
-	s.out = appendRefusal(s.out, codeOK, info3Last)
-	return s.store.settle()
+	return nil
 }
 
 func (q *query) full() bool { return q.maxRecords > 0 && q.sent >= q.maxRecords }
@@ -103,37 +121,57 @@ func (s *session) indexFor(q *query) (*index, byte) {
 	return x, codeOK
 }
 
-// queryPartition streams one partition's records that the query is after.
-func (s *session) queryPartition(q *query, x *index, from *resume) error {
-	lower, upper := partitionBounds(from.partition)
-	if x != nil {
-		first := indexKey(x.Number, from.partition, q.where.from, new([digestBytes]byte))
-		last := indexKey(x.Number, from.partition, q.where.to, &lastDigest)
-		lower, upper = first[:], append(last[:], 0)
+// queryPartition streams one partition's records that the query is after. The
+// iterator stands before, at or after the partition's first.
+func (s *session) queryPartition(q *query, x *index, from *resume, iterator *pebble.Iterator, start *int) error {
+	lower, upper := q.bounds(x, from)
+	if bytes.Compare(iterator.Key(), lower) < 0 {
+		iterator.SeekGE(lower)
 	}
-	if from.after != nil {
-		last := recordKey(from.after)
-		lower = append(last[:], 0)
+	for ; iterator.Valid() && bytes.Compare(iterator.Key(), upper) < 0 && !q.full(); iterator.Next() {
 		if x != nil {
-			entry := indexKey(x.Number, from.partition, from.value, from.after)
-			lower = append(entry[:], 0)
-		}
-	}
-	iterator, err := s.store.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return fmt.Errorf("query partition %d: %w", from.partition, err)
-	}
-	for iterator.First(); iterator.Valid() && err == nil && !q.full(); iterator.Next() {
-		if x != nil {
-			err = s.queryEntry(q, x, iterator.Key())
+			if err := s.queryEntry(q, x, iterator.Key()); err != nil {
+				return err
+			}
 		} else {
-			var r record
-			if r, err = parseRecord(iterator.Value()); err == nil && s.store.alive(&r, s.now) {
+			r, err := parseRecord(iterator.Value())
+			if err != nil {
+				return err
+			}
+			if s.store.alive(&r, s.now) {
 				s.emit(q, &r, [digestBytes]byte(iterator.Key()[3:]), nil)
 			}
 		}
+		if len(s.out) > writeChunkBytes {
+			s.unsettled = true
+			if err := s.flush(*start); err != nil {
+				return err
+			}
+			*start = 0
+			s.out = appendFrameHeader(s.out, frameMessage)
+		}
 	}
-	return errors.Join(err, iterator.Error(), iterator.Close())
+	return nil
+}
+
+// bounds are the first key to read of a partition and the first after it.
+func (q *query) bounds(x *index, from *resume) (lower, upper []byte) {
+	if x == nil {
+		lower, upper = partitionBounds(from.partition)
+		if from.after != nil {
+			last := recordKey(from.after)
+			lower = append(last[:], 0)
+		}
+		return lower, upper
+	}
+	first := indexKey(x.Number, from.partition, q.where.from, new([digestBytes]byte))
+	last := indexKey(x.Number, from.partition, q.where.to, &lastDigest)
+	lower, upper = first[:], append(last[:], 0)
+	if from.after != nil {
+		entry := indexKey(x.Number, from.partition, from.value, from.after)
+		lower = append(entry[:], 0)
+	}
+	return lower, upper
 }
 
 var lastDigest = [digestBytes]byte{

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -26,13 +27,30 @@ var clusterCases = []contract{
 		require.Contains(t, strings.Split(answer["namespaces"], ";"), namespace)
 	}},
 	{"every partition has a master", func(t *testing.T, c *caller) {
-		answer, err := c.GetNodes()[0].RequestInfo(as.NewInfoPolicy(), "partition-generation", "replicas:max=1")
-		require.NoError(t, err)
-		require.NotEmpty(t, answer["partition-generation"])
-		require.Contains(t, answer["replicas:max=1"], namespace+":")
-		for id := range partitions {
-			filter := as.NewPartitionFilterById(id)
-			require.Equal(t, id, filter.Begin)
+		var masters [partitions / 8]byte
+		for _, node := range c.GetNodes() {
+			answer, err := node.RequestInfo(as.NewInfoPolicy(), "partition-generation", "replicas")
+			require.NoError(t, err)
+			require.NotEmpty(t, answer["partition-generation"])
+			// namespace:regime,copies,bitmap of the first copy,…;…
+			for _, one := range strings.Split(answer["replicas"], ";") {
+				name, table, found := strings.Cut(one, ":")
+				require.True(t, found, "replicas %q", one)
+				if name != namespace {
+					continue
+				}
+				columns := strings.Split(table, ",")
+				require.GreaterOrEqual(t, len(columns), 3)
+				bitmap, err := base64.StdEncoding.DecodeString(columns[2])
+				require.NoError(t, err)
+				require.Len(t, bitmap, len(masters))
+				for i, b := range bitmap {
+					masters[i] |= b
+				}
+			}
+		}
+		for i, b := range masters {
+			require.Equal(t, byte(0xff), b, "partitions %d to %d", i*8, i*8+7)
 		}
 	}},
 	{"a second client sees what the first wrote", func(t *testing.T, c *caller) {
