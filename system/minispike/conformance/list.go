@@ -109,7 +109,7 @@ var listCases = append(transformCases(listTransforms), []contract{
 	}},
 	{"several operations on one list", func(t *testing.T, c *caller) {
 		key := c.key(t, "a")
-		require.Equal(t, as.BinMap{"b": as.OpResults{2, 1, 1}}, c.operate(t, key,
+		require.Equal(t, as.BinMap{"b": []any{2, 1, 1}}, c.operate(t, key,
 			as.ListAppendOp("b", 1, 2), as.ListPopOp("b", 0), as.ListSizeOp("b")))
 		require.Equal(t, as.BinMap{"b": []any{2}}, c.bins(t, key))
 	}},
