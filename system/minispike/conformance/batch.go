@@ -19,6 +19,13 @@ func put1(policy *as.BatchWritePolicy, key *as.Key, bin string, value any) *as.B
 	return as.NewBatchWrite(policy, key, as.PutOp(as.NewBin(bin, value)))
 }
 
+// binsOf are the bins that a batch brought for a record.
+func binsOf(t *testing.T, record as.BatchRecordIfc) as.BinMap {
+	t.Helper()
+	require.NotNil(t, record.BatchRec().Record, "%s", record)
+	return record.BatchRec().Record.Bins
+}
+
 func codes[R as.BatchRecordIfc](records []R) []types.ResultCode {
 	all := make([]types.ResultCode, len(records))
 	for i, record := range records {
@@ -45,6 +52,7 @@ var batchCases = []contract{
 		}
 		records, err = c.BatchGet(nil, keys[:1], "j")
 		require.NoError(t, err)
+		require.NotNil(t, records[0])
 		require.Equal(t, as.BinMap{"j": 0}, records[0].Bins)
 	}},
 	{"the same key twice", func(t *testing.T, c *caller) {
@@ -53,6 +61,7 @@ var batchCases = []contract{
 		records, err := c.BatchGet(nil, []*as.Key{key, key, key})
 		require.NoError(t, err)
 		for _, record := range records {
+			require.NotNil(t, record)
 			require.Equal(t, as.BinMap{"a": 1}, record.Bins)
 		}
 	}},
@@ -68,6 +77,7 @@ var batchCases = []contract{
 		c.put(t, keys[0], as.BinMap{"a": 1})
 		records, err := c.BatchGetHeader(nil, keys)
 		require.NoError(t, err)
+		require.NotNil(t, records[0])
 		require.EqualValues(t, 1, records[0].Generation)
 		require.Empty(t, records[0].Bins)
 		require.Nil(t, records[1])
@@ -79,6 +89,7 @@ var batchCases = []contract{
 		records, err := c.BatchGetOperate(nil, keys, as.ListSizeOp("l"),
 			as.MapGetByKeyOp("m", "k", as.MapReturnType.VALUE))
 		require.NoError(t, err)
+		require.NotContains(t, records, (*as.Record)(nil))
 		require.Equal(t, as.BinMap{"l": 3, "m": "v"}, records[0].Bins)
 		require.Equal(t, as.BinMap{"l": 1, "m": "w"}, records[1].Bins)
 	}},
@@ -95,11 +106,11 @@ var batchCases = []contract{
 			as.NewBatchReadOps(nil, keys[0], as.GetBinOp("c")),
 		}
 		require.NoError(t, c.BatchGetComplex(nil, reads))
-		require.Equal(t, as.BinMap{"a": 1}, reads[0].Record.Bins)
-		require.Equal(t, as.BinMap{"b": 2, "c": 3}, reads[1].Record.Bins)
-		require.Empty(t, reads[2].Record.Bins)
+		require.Equal(t, as.BinMap{"a": 1}, binsOf(t, reads[0]))
+		require.Equal(t, as.BinMap{"b": 2, "c": 3}, binsOf(t, reads[1]))
+		require.Empty(t, binsOf(t, reads[2]))
 		require.Nil(t, reads[3].Record)
-		require.Equal(t, as.BinMap{"c": 3}, reads[4].Record.Bins)
+		require.Equal(t, as.BinMap{"c": 3}, binsOf(t, reads[4]))
 	}},
 	{"writes, reads and deletes together", func(t *testing.T, c *caller) {
 		keys := c.keys(t, 4)
@@ -116,7 +127,7 @@ var batchCases = []contract{
 		require.Equal(t, []types.ResultCode{
 			types.OK, types.OK, types.OK, types.KEY_NOT_FOUND_ERROR, types.OK,
 		}, codes(batch))
-		require.Equal(t, as.BinMap{"n": as.OpResults{nil, 6}}, batch[1].BatchRec().Record.Bins)
+		require.Equal(t, as.BinMap{"n": as.OpResults{nil, 6}}, binsOf(t, batch[1]))
 		require.Equal(t, as.BinMap{"n": 10}, c.bins(t, keys[0]))
 		_, err := c.Get(nil, keys[2])
 		refused(t, types.KEY_NOT_FOUND_ERROR, err)
@@ -182,7 +193,7 @@ var batchCases = []contract{
 			}
 			require.NoError(t, c.BatchOperate(nil, batch))
 			for i, record := range batch {
-				require.Equal(t, (i+1)*round, record.BatchRec().Record.Bins["stats"])
+				require.Equal(t, (i+1)*round, binsOf(t, record)["stats"])
 			}
 		}
 	}},
@@ -218,6 +229,7 @@ var batchCases = []contract{
 		records, err := c.BatchGet(nil, keys)
 		require.NoError(t, err)
 		for i, record := range records {
+			require.NotNil(t, record)
 			require.Equal(t, as.BinMap{"i": i}, record.Bins)
 		}
 	}},
@@ -279,6 +291,7 @@ var batchCases = []contract{
 		records, err := c.BatchGet(nil, keys)
 		require.NoError(t, err)
 		for i, record := range records {
+			require.NotNil(t, record)
 			require.Equal(t, as.BinMap{"i": i}, record.Bins)
 		}
 	}},
