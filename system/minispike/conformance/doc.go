@@ -19,7 +19,7 @@
 //
 // The directory node holds the same in small for the Node.js client, which is
 // the C client underneath. Its test needs node, and in ADPULSE_NODE_MODULES
-// the directory in which `npm ci` was run for node/package.json:
+// a directory in which `npm ci` was run for node/package.json:
 //
 //	npm ci --prefix system/minispike/conformance/node
 //	ADPULSE_NODE_MODULES=system/minispike/conformance/node go test ./system/minispike/conformance/

@@ -49,7 +49,6 @@ var roundTrips = []struct {
 		"", strings.Repeat("a", 30), strings.Repeat("b", 31), strings.Repeat("c", 32),
 		strings.Repeat("d", 254), strings.Repeat("e", 255), strings.Repeat("f", 65535), strings.Repeat("g", 65536),
 	}, nil},
-	{"geo json", as.NewGeoJSONValue(`{"type":"Point","coordinates":[4.89,52.36]}`), nil},
 }
 
 var valueCases = append(roundTripCases(), []contract{
