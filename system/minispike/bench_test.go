@@ -8,6 +8,7 @@ import (
 	"time"
 
 	as "github.com/aerospike/aerospike-client-go/v7"
+	particletype "github.com/aerospike/aerospike-client-go/v7/types/particle_type"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -67,13 +68,25 @@ func rate(b *testing.B, each int) {
 	b.ReportMetric(float64(b.N*each)/b.Elapsed().Seconds(), "records/s")
 }
 
+// eventData is an event's body as adpulse stores it: a packed map.
+var eventData = packed(
+	"event", "impression", "tag", "0a3c2d4e-1111-4222-8333-944445555666", "publisher", "Stack Underflow",
+	"userAgent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36",
+)
+
+func packed(pairs ...string) []byte {
+	out := []byte{0x80 | byte(len(pairs)/2)}
+	for _, text := range pairs {
+		out = append(out, 0xd9, byte(len(text)+1), byte(particletype.STRING))
+		out = append(out, text...)
+	}
+	return out
+}
+
 func eventBins(id string) []*as.Bin {
 	return []*as.Bin{
 		as.NewBin("event-id", id),
-		as.NewBin("event-data", map[string]any{
-			"event": "impression", "tag": "0a3c2d4e-1111-4222-8333-944445555666", "geo": []float64{52.366521, 4.894981},
-			"publisher": "Stack Underflow", "userAgent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0",
-		}),
+		as.NewBin("event-data", as.NewRawBlobValue(particletype.MAP, eventData)),
 		as.NewBin("event-tag-id", "0a3c2d4e-1111-4222-8333-944445555666"),
 		as.NewBin("event-source", "publisher"),
 		as.NewBin("event-type", "impression"),

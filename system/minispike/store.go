@@ -31,6 +31,13 @@ const (
 	memTableBytesMax  = 64 << 20
 	memTableBytesMin  = 1 << 20
 	memTablesInMemory = 3
+	// Records of this size and more are kept beside the tables, so that
+	// compactions move their keys only, and a segment that is deleted minutes
+	// after it was written is never copied.
+	separatedBytes = 128
+	// Reads that would suffer from many tables in the first level are rare:
+	// the presence filter answers for what is not there.
+	l0Compaction = 12
 )
 
 func openStore(config Config) (*store, error) {
@@ -48,7 +55,7 @@ func openStore(config Config) (*store, error) {
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                uint64(min(max(config.MemoryBytes/4, memTableBytesMin), memTableBytesMax)),
 		MemTableStopWritesThreshold: memTablesInMemory,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       l0Compaction,
 		L0StopWritesThreshold:       64,
 		LBaseMaxBytes:               256 << 20,
 		MaxOpenFiles:                1000,
@@ -59,6 +66,12 @@ func openStore(config Config) (*store, error) {
 		options.Levels[i] = pebble.LevelOptions{
 			BlockSize:    16 << 10,
 			FilterPolicy: bloom.FilterPolicy(10),
+		}
+	}
+	options.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: separatedBytes, MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge: time.Minute, TargetGarbageRatio: 0.3,
 		}
 	}
 	options.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
