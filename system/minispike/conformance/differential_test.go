@@ -175,10 +175,11 @@ func drawn[V any](d draws, from *rapid.Generator[V], label string) V {
 	return v
 }
 
-func (d draws) at() int                     { return drawn(d, position(), "at") }
-func (d draws) count() int                  { return drawn(d, rapid.IntRange(0, 4), "count") }
-func (d draws) value() any                  { return drawn(d, value(), "value") }
-func (d draws) values() []any               { return drawn(d, rapid.SliceOfN(value(), 0, 3), "values") }
+func (d draws) at() int       { return drawn(d, position(), "at") }
+func (d draws) count() int    { return drawn(d, rapid.IntRange(0, 4), "count") }
+func (d draws) value() any    { return drawn(d, value(), "value") }
+func (d draws) values() []any { return drawn(d, rapid.SliceOfN(value(), 0, 3), "values") }
+
 func (d draws) sought() []any               { return drawn(d, rapid.SliceOfN(value(), 1, 3), "sought") }
 func (d draws) key() any                    { return drawn(d, mapKey(), "key") }
 func (d draws) keys() []any                 { return drawn(d, rapid.SliceOfN(mapKey(), 1, 3), "keys") }

@@ -7,6 +7,10 @@
 //
 //	ADPULSE_EDGE=127.0.0.1:3000 go test ./system/minispike/conformance/
 //
+// With a server so named, further tests carry out random operations and
+// expressions on it and on minispike, and compare. When one differs, the log
+// says which, in words; -rapid.checks says how many are tried.
+//
 // A case states what the real server does. Where minispike and the real one
 // differ, minispike is wrong, whatever a manual says.
 //
