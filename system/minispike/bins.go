@@ -1,6 +1,10 @@
 package minispike
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"adpulse/system/minispike/internal/particle"
+)
 
 // value is a bin's content: its particle's kind and bytes. Kind 0 is no value.
 type value struct {
@@ -106,8 +110,9 @@ const (
 	kindGeoJSON byte = 23
 )
 
-// storable says whether a client may store a particle, by its kind and length.
-func storable(kind byte, length int) byte {
+// storable says whether a client may store a particle.
+func storable(kind byte, content []byte) byte {
+	length := len(content)
 	switch kind {
 	case kindInteger, kindFloat:
 		if length != 8 {
@@ -118,7 +123,7 @@ func storable(kind byte, length int) byte {
 			return codeParameter
 		}
 	case kindMap, kindList:
-		if length == 0 {
+		if p := (particle.Particle{Kind: particle.Kind(kind), Bytes: content}); !p.Sound() {
 			return codeParameter
 		}
 	case kindString, kindBlob, 7, 8, 9, 10, 11, 12: // 7 to 12: blobs of particular languages

@@ -107,7 +107,7 @@ func (s *session) apply(o op, work *bins, r *record) (result value, touches bool
 		return value{}, true, codeOK
 	case opWrite:
 		if o.kind() != 0 {
-			if code := storable(o.kind(), len(o.value())); code != codeOK {
+			if code := storable(o.kind(), o.value()); code != codeOK {
 				return value{}, false, code
 			}
 		}
@@ -157,7 +157,7 @@ func (s *session) readOp(o op, work *bins, r *record) (value, byte) {
 
 // modify adds to a number or a string; without a bin the operand is the value.
 func modify(o op, v value) (value, byte) {
-	if code := storable(o.kind(), len(o.value())); code != codeOK {
+	if code := storable(o.kind(), o.value()); code != codeOK {
 		return value{}, code
 	}
 	if v.kind == 0 {

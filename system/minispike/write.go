@@ -149,7 +149,7 @@ func plainPut(c *command) bool {
 	for rest := c.ops; len(rest) > 0; {
 		var o op
 		o, rest = rest.next()
-		if o.code() != opWrite || storable(o.kind(), len(o.value())) != codeOK {
+		if o.code() != opWrite || storable(o.kind(), o.value()) != codeOK {
 			return false
 		}
 		for _, name := range names[:n] {
