@@ -32,7 +32,7 @@ func (s *session) operate(c *command, now, old *record, found, replaces bool, in
 			answered += len(work.changed)
 			continue
 		}
-		result, touches, code := s.apply(o, &work, now)
+		result, touches, code := s.apply(o, &work, now, c.digest[:])
 		if code != codeOK {
 			s.out = s.out[:start]
 			s.refuse(code, index)
@@ -101,7 +101,7 @@ func (s *session) finish(c *command, now, old *record, work *bins, found, hadBin
 }
 
 // apply runs one operation. touches says that it has no answer of its own.
-func (s *session) apply(o op, work *bins, r *record) (result value, touches bool, code byte) {
+func (s *session) apply(o op, work *bins, r *record, digest []byte) (result value, touches bool, code byte) {
 	switch o.code() {
 	case opTouch:
 		return value{}, true, codeOK
@@ -129,15 +129,15 @@ func (s *session) apply(o op, work *bins, r *record) (result value, touches bool
 		}
 		return result, false, code
 	case opExpModify:
-		return value{}, false, s.modifyByExpression(o, work, r)
+		return value{}, false, s.modifyByExpression(o, work, r, digest)
 	default:
-		result, code := s.readOp(o, work, r)
+		result, code := s.readOp(o, work, r, digest)
 		return result, false, code
 	}
 }
 
 // readOp runs one operation that only reads.
-func (s *session) readOp(o op, work *bins, r *record) (value, byte) {
+func (s *session) readOp(o op, work *bins, r *record, digest []byte) (value, byte) {
 	switch o.code() {
 	case opRead:
 		return work.find(o.name()), codeOK
@@ -148,7 +148,7 @@ func (s *session) readOp(o op, work *bins, r *record) (value, byte) {
 		}
 		return readCollection(v, o.value())
 	case opExpRead:
-		return s.readByExpression(o, work, r)
+		return s.readByExpression(o, work, r, digest)
 	case opBitsRead, opHLLRead:
 		return value{}, codeUnsupported
 	}

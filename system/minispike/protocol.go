@@ -3,42 +3,48 @@ package minispike
 // Result codes of the protocol (as/include/base/proto.h of the server), those
 // that minispike gives. One byte on the wire.
 const (
-	codeOK               byte   = 0
-	codeUnknown          byte   = 1
-	codeNotFound         byte   = 2
-	codeGeneration       byte   = 3
-	codeParameter        byte   = 4
-	codeExists           byte   = 5
-	codeOutOfSpace       byte   = 8
-	codeTimeout          byte   = 9
-	codeIncompatibleType byte   = 12
-	codeTooBig           byte   = 13
-	codeUnsupported      byte   = 16
-	codeKeyMismatch      byte   = 19
-	codeNamespace        byte   = 20
-	codeBinName          byte   = 21
-	codeForbidden        byte   = 22
-	codeEnterpriseOnly   byte   = 25
-	codeOpNotApplicable  byte   = 26
-	codeFilteredOut      byte   = 27
-	codeSecurityDisabled byte   = 52
-	codeBatchMax         byte   = 151
-	codeIndexExists      byte   = 200
-	codeIndexNotFound    byte   = 201
-	codeIndexNotReadable byte   = 203
-	codeIndexMax         byte   = 206
-	codePartitionDone           = codeOK
-	maxRecordBytes              = 8 << 20
-	maxBins                     = 32767
-	maxBinName                  = 15
-	maxSetName                  = 63
-	partitions                  = 4096
-	digestBytes                 = 20
-	maxTTL                      = 10 * 365 * 24 * 3600
-	ttlDefault           uint32 = 0
-	ttlNever             uint32 = 0xFFFFFFFF
-	ttlKeep              uint32 = 0xFFFFFFFE
-	epochSeconds                = 1262304000 // the protocol's second 0: 2010-01-01T00:00:00Z
+	codeOK               byte = 0
+	codeUnknown          byte = 1
+	codeNotFound         byte = 2
+	codeGeneration       byte = 3
+	codeParameter        byte = 4
+	codeExists           byte = 5
+	codeBinExists        byte = 6
+	codeIncompatibleType byte = 12
+	codeTooBig           byte = 13
+	codeUnsupported      byte = 16
+	codeBinNotFound      byte = 17
+	codeKeyMismatch      byte = 19
+	codeNamespace        byte = 20
+	codeBinName          byte = 21
+	codeEnterpriseOnly   byte = 25
+	codeOpNotApplicable  byte = 26
+	codeFilteredOut      byte = 27
+	codeSecurityDisabled byte = 52
+	codeBatchMax         byte = 151
+	codeIndexExists      byte = 200
+	codeIndexNotFound    byte = 201
+	codeIndexNotReadable byte = 203
+	codeIndexMax         byte = 206
+)
+
+// Sizes of the protocol.
+const (
+	maxRecordBytes = 8 << 20
+	maxBins        = 32767
+	maxBinName     = 15
+	maxSetName     = 63
+	partitions     = 4096
+	digestBytes    = 20
+)
+
+// Times of the protocol, in seconds.
+const (
+	epochSeconds        = 1262304000 // its second 0: 2010-01-01T00:00:00Z
+	maxTTL              = 10 * 365 * 24 * 3600
+	ttlDefault   uint32 = 0
+	ttlNever     uint32 = 0xFFFFFFFF
+	ttlKeep      uint32 = 0xFFFFFFFE
 )
 
 // Bits of a message's three information bytes.

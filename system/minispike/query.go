@@ -202,6 +202,7 @@ func (s *session) emit(q *query, r *record, digest [digestBytes]byte, filed *int
 	if len(q.set) > 0 && string(r.set) != string(q.set) {
 		return
 	}
+	q.digest = digest
 	if s.filter(&q.command, r) != codeOK {
 		return
 	}
@@ -252,7 +253,7 @@ func (s *session) choose(q *query, r *record) int {
 	for rest := q.ops; len(rest) > 0; {
 		var o op
 		o, rest = rest.next()
-		v, code := s.readOp(o, &view, r)
+		v, code := s.readOp(o, &view, r, q.digest[:])
 		if code != codeOK {
 			s.log.Debug("query operation failed", zap.Uint8("code", code))
 			continue

@@ -84,7 +84,7 @@ func (s *session) describe(c *command, r *record, index uint32) {
 			s.refuse(codeBinName, index)
 			return
 		}
-		result, state := s.readOp(o, &view, r)
+		result, state := s.readOp(o, &view, r, c.digest[:])
 		if state != codeOK {
 			s.out = s.out[:start]
 			s.refuse(state, index)

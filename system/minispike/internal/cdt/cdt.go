@@ -43,7 +43,7 @@ func Read(bin particle.Particle, op []byte) (result particle.Particle, code byte
 	}
 	element, fits := bin.Element()
 	if !fits {
-		return result, incompatible
+		return result, call.unfit()
 	}
 	for _, step := range call.path {
 		if element, code = step.find(element); code != ok {
@@ -71,7 +71,7 @@ func Modify(bin particle.Particle, op []byte) (newBin, result particle.Particle,
 	if bin.Kind != particle.Null {
 		var fits bool
 		if element, fits = bin.Element(); !fits {
-			return bin, result, incompatible
+			return bin, result, call.unfit()
 		}
 	}
 	outcome, code := call.descend(element, call.path)
@@ -97,6 +97,24 @@ type outcome struct{ answer, changed []byte }
 
 func (c *call) reads() bool {
 	return c.code >= 16 && c.code <= 27 || c.code >= 96 && c.code <= 110
+}
+
+// unfit refuses a bin that is neither list nor map.
+func (c *call) unfit() byte {
+	if len(c.path) > 0 {
+		return parameter
+	}
+	return incompatible
+}
+
+// takes says whether the operation does nothing but take elements out.
+func (c *call) takes() bool {
+	switch c.code {
+	case listPop, listPopRange, listRemove, listRemoveRange, listTrim, listClear, mapClear:
+		return true
+	}
+	return c.code >= listRemoveByFirst && c.code <= listRemoveByLast ||
+		c.code >= mapRemoveByFirst && c.code <= mapRemoveByLast
 }
 
 func parse(op []byte) (call, byte) {

@@ -69,6 +69,8 @@ func (c *call) onList(raw []byte) (outcome, byte) {
 		}
 	}
 	switch {
+	case !l.there && c.takes():
+		return outcome{}, ok // there is nothing to take
 	case c.code >= listGetByFirst && c.code <= listGetByLast:
 		return l.choose(c.code, false)
 	case c.code >= listRemoveByFirst && c.code <= listRemoveByLast:
@@ -86,9 +88,6 @@ func (c *call) onList(raw []byte) (outcome, byte) {
 	case listSet:
 		return l.set()
 	case listClear:
-		if !l.there {
-			return outcome{}, notApplicable
-		}
 		l.list = nil
 		return l.kept(nil)
 	case listIncrement:
@@ -147,23 +146,49 @@ func (l *listCall) insert() (outcome, byte) {
 	if l.ordered() && !appends {
 		return outcome{}, notApplicable
 	}
-	items, code = l.allowed(items, flags)
-	if code != ok {
-		return outcome{}, code
+	if len(items) > 0 {
+		if code := l.add(index, items, flags); code != ok {
+			return outcome{}, code
+		}
+	}
+	return l.sized()
+}
+
+// add puts items at an index, after padding up to it, or where an ordered
+// list has them. Write flags can say that some of them are left out, or all.
+func (l *listCall) add(index int64, items [][]byte, flags int64) byte {
+	n := int64(len(l.list))
+	if index < 0 {
+		index += n
+	}
+	switch {
+	case index < 0, index > maxElements:
+		return notApplicable
+	case index > n && flags&writeBounded != 0:
+		return unlessNoFail(flags, notApplicable)
+	}
+	items, code := l.allowed(items, flags)
+	if code != ok || len(items) == 0 {
+		return code
 	}
 	if l.ordered() {
 		l.list = append(l.list, items...)
 		sortElements(l.list)
-		return l.sized()
+		return ok
 	}
-	if code := l.place(&index, flags); code != ok {
-		if flags&writeNoFail != 0 {
-			return l.sized()
-		}
-		return outcome{}, code
+	for ; n < index; n++ {
+		l.list = append(l.list, nothing)
 	}
 	l.list = slices.Insert(l.list, int(index), items...)
-	return l.sized()
+	return ok
+}
+
+// unlessNoFail is a refusal, unless the write flags want none.
+func unlessNoFail(flags int64, refusal byte) byte {
+	if flags&writeNoFail != 0 {
+		return ok
+	}
+	return refusal
 }
 
 // allowed leaves the items that may be added under the write flags.
@@ -173,33 +198,21 @@ func (l *listCall) allowed(items [][]byte, flags int64) ([][]byte, byte) {
 	}
 	var fresh [][]byte
 	for _, item := range items {
-		if !among(item, l.list) && !among(item, fresh) {
+		refusal := ok
+		switch {
+		case among(item, fresh):
+			refusal = notApplicable
+		case among(item, l.list):
+			refusal = elementExists
+		default:
 			fresh = append(fresh, item)
 			continue
 		}
-		switch {
-		case flags&writeNoFail == 0:
-			return nil, elementExists
-		case flags&writePartial == 0:
-			return nil, ok
+		if flags&writePartial == 0 || flags&writeNoFail == 0 {
+			return nil, unlessNoFail(flags, refusal)
 		}
 	}
 	return fresh, ok
-}
-
-// place makes an index one where something can be put: it pads the list.
-func (l *listCall) place(index *int64, flags int64) byte {
-	if *index < 0 {
-		*index += int64(len(l.list))
-	}
-	switch {
-	case *index < 0, *index > int64(len(l.list)) && flags&writeBounded != 0, *index > maxElements:
-		return notApplicable
-	}
-	for int64(len(l.list)) < *index {
-		l.list = append(l.list, nothing)
-	}
-	return ok
 }
 
 func (l *listCall) takeOne() (outcome, byte) {
@@ -231,9 +244,6 @@ func (l *listCall) takeRun() (outcome, byte) {
 	if l.code == listTrim && len(l.args) < 2 {
 		return outcome{}, parameter
 	}
-	if !l.there && l.code != listGetRange {
-		return outcome{}, notApplicable
-	}
 	from, to := span(index, count, len(l.list))
 	taken := l.list[from:to]
 	switch l.code {
@@ -262,25 +272,35 @@ func (l *listCall) set() (outcome, byte) {
 	if code != ok {
 		return outcome{}, code
 	}
-	flags := l.optional(2, 0)
 	if l.ordered() {
 		return outcome{}, notApplicable
 	}
-	if _, code = l.allowed([][]byte{item}, flags&^writeNoFail); code == ok {
-		code = l.place(&index, flags)
-	}
-	if code != ok {
-		if flags&writeNoFail != 0 {
-			return l.kept(nil)
-		}
+	if code := l.replace(index, item, l.optional(2, 0)); code != ok {
 		return outcome{}, code
 	}
-	if int(index) == len(l.list) {
-		l.list = append(l.list, item)
-	} else {
-		l.list[index] = item
-	}
 	return l.kept(nil)
+}
+
+// replace puts an item in another one's place, or beyond the end.
+func (l *listCall) replace(index int64, item []byte, flags int64) byte {
+	n := int64(len(l.list))
+	if index < 0 {
+		index += n
+	}
+	switch {
+	case index < 0:
+		return notApplicable
+	case index >= n:
+		return l.add(index, [][]byte{item}, flags)
+	}
+	if others := without(l.list, []int{int(index)}); flags&writeUnique != 0 && among(item, others) {
+		return unlessNoFail(flags, elementExists)
+	}
+	l.list[index] = item
+	if l.ordered() {
+		sortElements(l.list)
+	}
+	return ok
 }
 
 func (l *listCall) increment() (outcome, byte) {
@@ -292,36 +312,33 @@ func (l *listCall) increment() (outcome, byte) {
 	if len(l.args) > 1 {
 		by = l.args[1]
 	}
-	flags := l.optional(3, 0)
-	if code := l.place(&index, flags); code != ok {
-		if flags&writeNoFail != 0 {
-			return l.kept(nil)
-		}
-		return outcome{}, code
+	at := index
+	if at < 0 {
+		at += int64(len(l.list))
+	}
+	if at < 0 {
+		return outcome{}, notApplicable
 	}
 	was := []byte{0}
-	if int(index) == len(l.list) {
-		l.list = append(l.list, was)
-		if particle.TypeOf(by) == particle.TypeFloat {
-			was = particle.AppendFloat(nil, 0)
-		}
-	} else if was = l.list[index]; particle.TypeOf(was) == particle.TypeNil {
-		was = []byte{0}
+	switch {
+	case at < int64(len(l.list)):
+		was = l.list[at]
+	case particle.TypeOf(by) == particle.TypeFloat:
+		was = particle.AppendFloat(nil, 0)
 	}
 	sum, code := add(was, by, false)
+	if code == ok {
+		code = l.replace(at, sum, l.optional(3, 0))
+	}
 	if code != ok {
 		return outcome{}, code
-	}
-	l.list[index] = sum
-	if l.ordered() {
-		sortElements(l.list)
 	}
 	return l.kept(sum)
 }
 
 func (l *listCall) sort() (outcome, byte) {
 	if !l.there {
-		return outcome{}, notApplicable
+		return outcome{}, incompatible
 	}
 	flags := l.optional(0, 0)
 	sortElements(l.list)
@@ -343,9 +360,6 @@ func (l *listCall) choose(code int64, removes bool) (outcome, byte) {
 	how, result := l.integer(0)
 	if result != ok {
 		return outcome{}, result
-	}
-	if removes && !l.there {
-		return outcome{}, notApplicable
 	}
 	all := &collection{values: l.list}
 	chosen, result := l.chosen(code, all)

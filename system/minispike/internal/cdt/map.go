@@ -59,6 +59,8 @@ func (c *call) onMap(raw []byte) (outcome, byte) {
 		}
 	}
 	switch {
+	case !m.there && c.takes():
+		return outcome{}, ok // there is nothing to take
 	case c.code >= mapGetByFirst && c.code <= mapGetByLast:
 		return m.choose(c.code, false)
 	case c.code >= mapRemoveByFirst && c.code <= mapRemoveByLast:
@@ -79,9 +81,6 @@ func (c *call) onMap(raw []byte) (outcome, byte) {
 	case mapIncrement, mapDecrement:
 		return m.increment()
 	case mapClear:
-		if !m.there {
-			return outcome{}, notApplicable
-		}
 		m.pairs = nil
 		return m.kept(nil)
 	case mapSize:
@@ -219,9 +218,6 @@ func (m *mapCall) choose(code int64, removes bool) (outcome, byte) {
 	how, result := m.integer(0)
 	if result != ok {
 		return outcome{}, result
-	}
-	if removes && !m.there {
-		return outcome{}, notApplicable
 	}
 	all := &collection{keys: make([][]byte, len(m.pairs)), values: make([][]byte, len(m.pairs))}
 	for i, pair := range m.pairs {

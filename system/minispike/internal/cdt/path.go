@@ -34,7 +34,7 @@ func (s step) find(collection []byte) ([]byte, byte) {
 	if s.onMap() {
 		pairs, _, fine := sortedPairs(collection)
 		if !fine {
-			return nil, incompatible
+			return nil, notApplicable
 		}
 		at, code := s.inMap(pairs)
 		if code != ok || at < 0 {
@@ -44,7 +44,7 @@ func (s step) find(collection []byte) ([]byte, byte) {
 	}
 	elements, _, fine := particle.Elements(collection)
 	if !fine {
-		return nil, incompatible
+		return nil, notApplicable
 	}
 	at, code := s.inList(elements)
 	if code != ok || at < 0 || at >= len(elements) {
@@ -171,7 +171,7 @@ func (s step) created() []byte {
 func (c *call) descendMap(collection []byte, path []step) (outcome, byte) {
 	pairs, flags, fine := sortedPairs(collection)
 	if !fine {
-		return outcome{}, incompatible
+		return outcome{}, notApplicable
 	}
 	at, code := path[0].inMap(pairs)
 	if code != ok {
@@ -200,7 +200,7 @@ func (c *call) descendMap(collection []byte, path []step) (outcome, byte) {
 func (c *call) descendList(collection []byte, path []step) (outcome, byte) {
 	elements, flags, fine := particle.Elements(collection)
 	if !fine {
-		return outcome{}, incompatible
+		return outcome{}, notApplicable
 	}
 	at, code := path[0].inList(elements)
 	if code != ok {

@@ -299,3 +299,18 @@ func valid(b []byte, depth int, key bool) (int, bool) {
 	}
 	return at, true
 }
+
+// Raw is a text element's bytes, type byte and all: names in expressions
+// have none.
+func Raw(e []byte) ([]byte, bool) {
+	switch TypeOf(e) {
+	case TypeString, TypeBlob, TypeGeo:
+	default:
+		return nil, false
+	}
+	head, _, _ := extent(e)
+	if head < 0 || head > len(e) {
+		return nil, false
+	}
+	return e[head:], true
+}
