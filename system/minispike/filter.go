@@ -2,6 +2,7 @@ package minispike
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"adpulse/system/minispike/internal/expression"
@@ -12,21 +13,28 @@ import (
 // or query share theirs.
 type filterCache struct {
 	packed []byte
-	filter *expression.Filter
+	filter *expression.Expression
 }
 
-// compile returns the filter, or nil when it cannot be understood.
-func (f *filterCache) compile(packed []byte) *expression.Filter {
+// compile returns the filter, or why there is none.
+func (f *filterCache) compile(packed []byte) (*expression.Expression, byte) {
 	if f.filter != nil && bytes.Equal(f.packed, packed) {
-		return f.filter
+		return f.filter, codeOK
 	}
-	own := bytes.Clone(packed) // the compiled filter keeps parts of it
-	filter, err := expression.Compile(own)
+	own := bytes.Clone(packed) // the compiled filter keeps it
+	filter, err := expression.CompileFilter(own)
 	if err != nil {
-		return nil
+		return nil, notCompiled(err)
 	}
 	f.packed, f.filter = own, filter
-	return filter
+	return filter, codeOK
+}
+
+func notCompiled(err error) byte {
+	if errors.Is(err, expression.ErrUnsupported) {
+		return codeUnsupported
+	}
+	return codeParameter
 }
 
 // filter applies the command's filter expression.
@@ -34,26 +42,20 @@ func (s *session) filter(c *command, r *record) byte {
 	if len(c.filter) == 0 {
 		return codeOK
 	}
-	filter := s.filters.compile(c.filter)
-	if filter == nil {
-		return codeParameter
+	filter, code := s.filters.compile(c.filter)
+	if code == codeOK && !filter.Match(&described{record: r, digest: c.digest[:], now: s.now}) {
+		code = codeFilteredOut
 	}
-	wanted, err := filter.Match(&described{record: r, digest: c.digest[:], now: s.now})
-	switch {
-	case err != nil:
-		return codeParameter
-	case !wanted:
-		return codeFilteredOut
-	}
-	return codeOK
+	return code
 }
 
 // compiles says whether a query's filter can be understood.
 func (s *session) compiles(c *command) byte {
-	if len(c.filter) > 0 && s.filters.compile(c.filter) == nil {
-		return codeParameter
+	if len(c.filter) == 0 {
+		return codeOK
 	}
-	return codeOK
+	_, code := s.filters.compile(c.filter)
+	return code
 }
 
 // described is a record as expressions see it.
@@ -64,32 +66,44 @@ type described struct {
 	now    instant
 }
 
-func (d *described) Bin(name string) (particle.Particle, bool) {
+func (d *described) Bin(name []byte) (particle.Particle, bool) {
 	view := binsOf(d.record)
 	if d.work != nil {
 		view = *d.work
 	}
-	v := view.find([]byte(name))
+	v := view.find(name)
 	return v.particle(), v.kind != 0
 }
 
-func (d *described) Set() string    { return string(d.record.set) }
-func (d *described) Digest() []byte { return d.digest }
-func (d *described) Size() int      { return d.record.size() }
+func (d *described) Set() []byte       { return d.record.set }
+func (d *described) Digest() []byte    { return d.digest }
+func (d *described) Size() int64       { return int64(d.record.size()) }
+func (d *described) LastUpdate() int64 { return d.record.updated }
 
-func (d *described) Key() (particle.Particle, bool) {
-	if len(d.record.key) < 1 {
+func (d *described) UserKey() (particle.Particle, bool) {
+	if len(d.record.key) == 0 {
 		return particle.Particle{}, false
 	}
 	return particle.Particle{Kind: particle.Kind(d.record.key[0]), Bytes: d.record.key[1:]}, true
 }
 
-func (d *described) Expires() (time.Time, bool) {
-	return time.Unix(epochSeconds+int64(d.record.void), 0), d.record.void != 0
+func (d *described) VoidTime() int64 {
+	if d.record.void == 0 {
+		return -1
+	}
+	return (epochSeconds + int64(d.record.void)) * int64(time.Second)
 }
 
-func (d *described) Updated() time.Time { return time.Unix(0, d.record.updated) }
-func (d *described) Now() time.Time     { return time.Unix(0, d.now.nanos) }
+func (d *described) TTL() int64 {
+	if d.record.void == 0 {
+		return -1
+	}
+	return max(0, int64(d.record.void)-int64(d.now.seconds))
+}
+
+func (d *described) SinceUpdate() int64 {
+	return max(0, (d.now.nanos-d.record.updated)/int64(time.Millisecond))
+}
 
 // Flags of operations with an expression.
 const (
@@ -103,18 +117,13 @@ const (
 // compute evaluates the expression of an operation: a list of the expression
 // and flags. known is false when the expression's value is not.
 func (s *session) compute(o op, work *bins, r *record, digest []byte) (v value, flags int64, known bool, code byte) {
-	parts, _, ok := particle.Elements(bytes.Clone(o.value()))
-	if !ok || len(parts) == 0 || len(parts) > 2 {
+	packed, flags, ok := expression.Operand(bytes.Clone(o.value()))
+	if !ok {
 		return value{}, 0, false, codeParameter
 	}
-	if len(parts) == 2 {
-		if flags, ok = particle.Int(parts[1]); !ok {
-			return value{}, 0, false, codeParameter
-		}
-	}
-	compiled, err := expression.CompileValue(parts[0])
+	compiled, err := expression.Compile(packed)
 	if err != nil {
-		return value{}, 0, false, codeParameter
+		return value{}, 0, false, notCompiled(err)
 	}
 	p, known := compiled.Eval(&described{record: r, work: work, digest: digest, now: s.now})
 	if !known && flags&expEvalNoFail == 0 {
@@ -135,7 +144,7 @@ func (s *session) modifyByExpression(o op, work *bins, r *record, digest []byte)
 	there := work.find(o.name()).kind != 0
 	refusal := codeOK
 	switch {
-	case code == codeParameter:
+	case code == codeParameter, code == codeUnsupported:
 		return code
 	case there && flags&expCreateOnly != 0:
 		refusal = codeBinExists
