@@ -134,7 +134,7 @@ func (c *choice) invert(n int) {
 	for _, i := range c.chosen {
 		chosen[i] = true
 	}
-	c.chosen, c.single = matching(n, func(i int) bool { return !chosen[i] }), false
+	c.chosen = matching(n, func(i int) bool { return !chosen[i] })
 }
 
 // without is what is left when the chosen ones are taken out.
@@ -165,6 +165,8 @@ func (c *collection) answer(chosen choice, how int64) ([]byte, byte) {
 	case returnIndex:
 		return chosen.numbers(func(i int) int { return i }), ok
 	case returnReverseIndex:
+		slices.Sort(chosen.chosen)
+		slices.Reverse(chosen.chosen)
 		return chosen.numbers(func(i int) int { return n - 1 - i }), ok
 	case returnRank, returnReverseRank:
 		ranks := make([]int, n)

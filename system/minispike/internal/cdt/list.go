@@ -345,10 +345,7 @@ func (l *listCall) sort() (outcome, byte) {
 	if flags&sortUnique != 0 {
 		l.list = slices.CompactFunc(l.list, func(a, b []byte) bool { return particle.Compare(a, b) == 0 })
 	}
-	if flags&sortDescending != 0 {
-		if l.ordered() {
-			return outcome{}, notApplicable
-		}
+	if flags&sortDescending != 0 && !l.ordered() {
 		slices.Reverse(l.list)
 	}
 	return l.kept(nil)
@@ -367,6 +364,9 @@ func (l *listCall) choose(code int64, removes bool) (outcome, byte) {
 		return outcome{}, result
 	}
 	if how&resultInverted != 0 {
+		if chosen.single {
+			return outcome{}, notApplicable
+		}
 		chosen.invert(len(l.list))
 	}
 	answer, result := all.answer(chosen, how)

@@ -228,6 +228,9 @@ func (m *mapCall) choose(code int64, removes bool) (outcome, byte) {
 		return outcome{}, result
 	}
 	if how&resultInverted != 0 {
+		if chosen.single {
+			return outcome{}, notApplicable
+		}
 		chosen.invert(len(m.pairs))
 	}
 	answer, result := all.answer(chosen, how)
