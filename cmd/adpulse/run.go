@@ -179,9 +179,9 @@ func announce(w io.Writer, log *zap.Logger, o *runOptions, httpAddr string) {
 		scheme = "https"
 	}
 	url := scheme + "://" + httpAddr
-	where := func(real, embedded string) string {
-		if real != "" {
-			return real
+	where := func(cluster, embedded string) string {
+		if cluster != "" {
+			return cluster
 		}
 		return embedded + " (embedded, " + c.DataDir + ")"
 	}
