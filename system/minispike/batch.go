@@ -86,14 +86,18 @@ func (s *session) flush(start int) error {
 func batchFields(m *message) (listed, filter []byte, code byte, err error) {
 	rest := m.body
 	for range m.fieldCount {
+		if len(rest) > 4 && (rest[4] == fieldBatch || rest[4] == fieldBatchSet) {
+			// The last field. Clients that put a filter in front of it count
+			// the filter's bytes into its length, too.
+			listed = rest[5:]
+			break
+		}
 		var kind byte
 		var value []byte
 		if kind, value, rest, err = field(rest); err != nil {
 			return nil, nil, 0, err
 		}
 		switch kind {
-		case fieldBatch, fieldBatchSet:
-			listed = value
 		case fieldFilter:
 			filter = value
 		case fieldTransaction:
