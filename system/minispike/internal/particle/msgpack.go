@@ -74,10 +74,10 @@ func textType(e []byte) Type {
 // Text takes a string's or blob's leading type byte off.
 func Text(e []byte) (Kind, []byte) {
 	head, size, _ := extent(e)
-	text := e[min(head, len(e)):]
-	if size == 0 || len(text) == 0 {
+	if head < 0 || size == 0 || head >= len(e) {
 		return Blob, nil
 	}
+	text := e[head:]
 	return Kind(text[0]), text[1:]
 }
 
