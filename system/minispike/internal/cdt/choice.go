@@ -55,6 +55,19 @@ func (c *collection) ranked() []int {
 	return byRank(c.size(), func(i int) []byte { return c.values[i] })
 }
 
+// ranks says of each value how many are smaller.
+func (c *collection) ranks() []int {
+	ranks := make([]int, c.size())
+	order := c.ranked()
+	for rank, i := range order {
+		ranks[i] = rank
+		if c.keys == nil && rank > 0 && particle.Compare(c.values[i], c.values[order[rank-1]]) == 0 {
+			ranks[i] = ranks[order[rank-1]] // a list's equals share theirs
+		}
+	}
+	return ranks
+}
+
 // span is a run of n elements that starts at the index, which counts from the
 // end when it is negative.
 func span(index, count int64, n int) (from, to int) {
@@ -169,10 +182,7 @@ func (c *collection) answer(chosen choice, how int64) ([]byte, byte) {
 		slices.Reverse(chosen.chosen)
 		return chosen.numbers(func(i int) int { return n - 1 - i }), ok
 	case returnRank, returnReverseRank:
-		ranks := make([]int, n)
-		for rank, i := range c.ranked() {
-			ranks[i] = rank
-		}
+		ranks := c.ranks()
 		if how&^resultInverted == returnRank {
 			return chosen.numbers(func(i int) int { return ranks[i] }), ok
 		}

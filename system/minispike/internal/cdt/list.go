@@ -150,6 +150,9 @@ func (l *listCall) insert() (outcome, byte) {
 		if code := l.add(index, items, flags); code != ok {
 			return outcome{}, code
 		}
+		if len(l.list) == 0 && !l.there && len(l.path) > 0 {
+			return outcome{answer: particle.AppendInt(nil, 0)}, ok // nothing to make a way for
+		}
 	}
 	return l.sized()
 }
@@ -196,6 +199,9 @@ func (l *listCall) allowed(items [][]byte, flags int64) ([][]byte, byte) {
 	if flags&writeUnique == 0 {
 		return items, ok
 	}
+	if l.ordered() && flags&writeNoFail == 0 && repeats(items) {
+		return nil, notApplicable
+	}
 	var fresh [][]byte
 	for _, item := range items {
 		refusal := ok
@@ -213,6 +219,16 @@ func (l *listCall) allowed(items [][]byte, flags int64) ([][]byte, byte) {
 		}
 	}
 	return fresh, ok
+}
+
+// repeats says whether one of the items is there twice.
+func repeats(items [][]byte) bool {
+	for i := range items {
+		if among(items[i], items[:i]) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *listCall) takeOne() (outcome, byte) {
@@ -288,7 +304,7 @@ func (l *listCall) replace(index int64, item []byte, flags int64) byte {
 		index += n
 	}
 	switch {
-	case index < 0:
+	case index < 0, index > n && l.ordered():
 		return notApplicable
 	case index >= n:
 		return l.add(index, [][]byte{item}, flags)
@@ -311,6 +327,9 @@ func (l *listCall) increment() (outcome, byte) {
 	by := []byte{1}
 	if len(l.args) > 1 {
 		by = l.args[1]
+	}
+	if !l.there {
+		l.flags = byte(l.optional(2, 0)) & particle.Ordered
 	}
 	at := index
 	if at < 0 {

@@ -143,6 +143,9 @@ func (m *mapCall) put(valueArgument int) (outcome, byte) {
 	if items, code = m.allowed(items, flags); code != ok {
 		return outcome{}, code
 	}
+	if len(items) == 0 && !m.there && len(m.path) > 0 {
+		return outcome{answer: particle.AppendInt(nil, 0)}, ok
+	}
 	for _, item := range items {
 		m.store(item.Key, item.Value)
 	}
