@@ -118,9 +118,10 @@ func (c *compiler) compile(e []byte) (node, error) {
 	case particle.TypeMap:
 		return constant(value{kind: dictionary, bytes: e}), nil
 	case particle.TypeString, particle.TypeBlob, particle.TypeGeo:
-		switch which, bytes := particle.Text(e); {
-		case len(raw(e)) == 0:
+		if all, _ := particle.Raw(e); len(all) == 0 {
 			return node{}, malformed("a text without its kind")
+		}
+		switch which, bytes := particle.Text(e); {
 		case which == particle.String:
 			return constant(value{kind: text, bytes: bytes}), nil
 		case which == particle.Blob:
@@ -247,34 +248,4 @@ func (c *compiler) one(args [][]byte, want kind) (node, error) {
 		return node{}, err
 	}
 	return nodes[0], nil
-}
-
-// raw is a name's or pattern's text: those have no kind in front.
-func raw(e []byte) []byte {
-	if len(e) == 0 {
-		return nil
-	}
-	head := 0
-	switch c := e[0]; {
-	case c >= 0xa0 && c <= 0xbf:
-		head = 1
-	case c == 0xc4, c == 0xd9:
-		head = 2
-	case c == 0xc5, c == 0xda:
-		head = 3
-	case c == 0xc6, c == 0xdb:
-		head = 5
-	default:
-		return nil
-	}
-	return e[min(head, len(e)):]
-}
-
-// isText says whether an element is a string or blob, with a kind or without.
-func isText(e []byte) bool {
-	if len(e) == 0 {
-		return false
-	}
-	c := e[0]
-	return c >= 0xa0 && c <= 0xbf || c >= 0xc4 && c <= 0xc6 || c >= 0xd9 && c <= 0xdb
 }

@@ -43,7 +43,7 @@ func compare(code int64, a, b value) value {
 	case text, blob:
 		return holds(code, bytes.Compare(a.bytes, b.bytes))
 	case list, dictionary:
-		if !comparable(a.bytes) || !comparable(b.bytes) {
+		if !hasOrder(a.bytes) || !hasOrder(b.bytes) {
 			return nowhere
 		}
 		return holds(code, particle.Compare(a.bytes, b.bytes))
@@ -85,9 +85,9 @@ func compareFloats(code int64, a, b float64) value {
 	return ofBool(a <= b)
 }
 
-// comparable says whether a list or map has an order: none with an unordered
+// hasOrder says whether a list or map has an order: none with an unordered
 // map in it has.
-func comparable(e []byte) bool {
+func hasOrder(e []byte) bool {
 	switch particle.TypeOf(e) {
 	case particle.TypeMap:
 		pairs, flags, ok := particle.Pairs(e)
@@ -95,7 +95,7 @@ func comparable(e []byte) bool {
 			return false
 		}
 		for _, p := range pairs {
-			if !comparable(p.Value) {
+			if !hasOrder(p.Value) {
 				return false
 			}
 		}
@@ -105,7 +105,7 @@ func comparable(e []byte) bool {
 			return false
 		}
 		for _, one := range elements {
-			if !comparable(one) {
+			if !hasOrder(one) {
 				return false
 			}
 		}
@@ -240,7 +240,8 @@ func (c *compiler) let(args [][]byte) (node, error) {
 	defer func() { c.scope = c.scope[:first] }()
 	definitions := make([]node, len(args)/2)
 	for i := range definitions {
-		name := string(raw(args[2*i]))
+		text, _ := particle.Raw(args[2*i])
+		name := string(text)
 		if !isName(name) {
 			return node{}, malformed("a variable named %q", name)
 		}
@@ -287,11 +288,11 @@ func (c *compiler) find(name string) int {
 }
 
 func (c *compiler) variable(args [][]byte) (node, error) {
-	if len(args) != 1 || !isText(args[0]) {
-		return node{}, malformed("a variable without a name")
+	if err := count(args, 1); err != nil {
+		return node{}, err
 	}
-	name := string(raw(args[0]))
-	at := c.find(name)
+	name, _ := particle.Raw(args[0])
+	at := c.find(string(name))
 	if at < 0 || !c.scope[at].defined {
 		return node{}, malformed("no variable named %q", name)
 	}

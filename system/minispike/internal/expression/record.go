@@ -90,8 +90,8 @@ func (v value) as(want kind) value {
 }
 
 func binName(e []byte) ([]byte, error) {
-	name := raw(e)
-	if !isText(e) || len(name) > maxBinName {
+	name, ok := particle.Raw(e)
+	if !ok || len(name) > maxBinName {
 		return nil, malformed("a bin's name of %d bytes", len(name))
 	}
 	return name, nil

@@ -22,10 +22,11 @@ func (c *compiler) regex(args [][]byte) (node, error) {
 		return node{}, err
 	}
 	flags, ok := particle.Int(args[0])
-	if !ok || !isText(args[1]) {
+	source, isText := particle.Raw(args[1])
+	if !ok || !isText {
 		return node{}, malformed("a regular expression without flags or pattern")
 	}
-	pattern, err := regexp.Compile(translated(untilZero(raw(args[1])), flags))
+	pattern, err := regexp.Compile(translated(untilZero(source), flags))
 	if err != nil {
 		return node{}, malformed("regular expression: %v", err)
 	}
