@@ -62,9 +62,9 @@ func (s *Store) WriteChangeRecords(ctx context.Context, records []messages.Chang
 
 // writeInParts writes all records but those in without, which ascend.
 func (s *Store) writeInParts(ctx context.Context, records []messages.ChangeRecord, without []int32) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, together := errgroup.WithContext(ctx)
 	group.SetLimit(s.config.BatchesAtOnce)
-	for from := 0; from < len(records) && ctx.Err() == nil; from += s.config.BatchRecords {
+	for from := 0; from < len(records) && together.Err() == nil; from += s.config.BatchRecords {
 		to := min(from+s.config.BatchRecords, len(records))
 		skip := without
 		for len(skip) > 0 && int(skip[0]) < from {
@@ -76,7 +76,7 @@ func (s *Store) writeInParts(ctx context.Context, records []messages.ChangeRecor
 				w = newChangeWriter(s)
 			}
 			defer s.writers.Put(w)
-			return w.write(ctx, records[from:to], skip, int32(from))
+			return w.write(together, records[from:to], skip, int32(from))
 		})
 	}
 	if err := group.Wait(); err != nil {
