@@ -48,8 +48,7 @@ func (s *session) serveBatch(m *message) error {
 	start := len(s.out)
 	s.out = appendFrameHeader(s.out, frameMessage)
 	for items := s.items; len(items) > 0; {
-		n := min(len(items), batchChunk)
-		s.serveChunk(items[:n])
+		n := s.serveChunk(items[:min(len(items), batchChunk)])
 		if code = s.firstFailure(items[:n], reportAll); code != codeOK {
 			break
 		}
@@ -195,7 +194,9 @@ func (b *batchItem) read(m *message, flags byte, rest []byte) ([]byte, error) {
 // serveChunk carries out some records of a batch, as one change when they
 // write. They run in the order of the store, which is kind to it; answers
 // carry their place. Two commands for one record keep their order.
-func (s *session) serveChunk(items []batchItem) {
+//
+// It returns how many it carried out: reads stop when there is enough to send.
+func (s *session) serveChunk(items []batchItem) int {
 	writes := false
 	s.order = s.order[:0]
 	for i := range items {
@@ -231,9 +232,13 @@ func (s *session) serveChunk(items []batchItem) {
 			s.alter(&item.command, item.index)
 		default:
 			s.read(&item.command, item.index)
+			if !writes && len(s.out) > writeChunkBytes {
+				return at + 1
+			}
 		}
 	}
 	s.commitBatch(items, s.order[first:], answers)
+	return len(items)
 }
 
 // commitBatch makes what the records did certain; when that fails, each is

@@ -18,19 +18,21 @@ import (
 
 // stores are the ways to keep records that the benchmarks compare.
 var stores = []struct {
-	name   string
-	config func(*testing.B) minispike.Config
+	name string
+	disk bool
 }{
-	{"memory", func(*testing.B) minispike.Config { return minispike.Config{} }},
-	{"disk", func(b *testing.B) minispike.Config { return minispike.Config{Dir: b.TempDir()} }},
+	{"memory", false},
+	{"disk", true},
 }
 
 func benchmark(b *testing.B, run func(b *testing.B, client *as.Client)) {
+	b.Helper()
 	for _, store := range stores {
 		b.Run(store.name, func(b *testing.B) {
-			config := store.config(b)
-			config.Log = zap.NewNop()
-			config.MemoryBytes = 256 << 20
+			config := minispike.Config{Log: zap.NewNop(), MemoryBytes: 256 << 20}
+			if store.disk {
+				config.Dir = b.TempDir()
+			}
 			_, client := start(b, config)
 			_, err := client.WarmUp(32)
 			require.NoError(b, err)
@@ -65,6 +67,7 @@ func spread(b *testing.B, workers int, work func(i int) error) {
 }
 
 func rate(b *testing.B, each int) {
+	b.Helper()
 	b.ReportMetric(float64(b.N*each)/b.Elapsed().Seconds(), "records/s")
 }
 
@@ -95,6 +98,7 @@ func eventBins(id string) []*as.Bin {
 
 func BenchmarkPut(b *testing.B) {
 	benchmark(b, func(b *testing.B, client *as.Client) {
+		b.Helper()
 		bins := eventBins(uuid.NewString())
 		policy := as.NewWritePolicy(0, 3600)
 		policy.RecordExistsAction = as.CREATE_ONLY
@@ -111,6 +115,7 @@ func BenchmarkPut(b *testing.B) {
 
 func BenchmarkGet(b *testing.B) {
 	benchmark(b, func(b *testing.B, client *as.Client) {
+		b.Helper()
 		const stored = 10_000
 		keys := make([]*as.Key, stored)
 		for i := range keys {
@@ -130,6 +135,7 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkBatchWrite(b *testing.B) {
 	const records = 500
 	benchmark(b, func(b *testing.B, client *as.Client) {
+		b.Helper()
 		ops := make([]*as.Operation, 0, 5)
 		for _, bin := range eventBins(uuid.NewString()) {
 			ops = append(ops, as.PutOp(bin))
@@ -167,6 +173,7 @@ func BenchmarkBatchWrite(b *testing.B) {
 func BenchmarkBatchRead(b *testing.B) {
 	const records, stored = 500, 10_000
 	benchmark(b, func(b *testing.B, client *as.Client) {
+		b.Helper()
 		keys := make([]*as.Key, stored)
 		for i := range keys {
 			keys[i] = key(b, "events", i)
@@ -189,6 +196,7 @@ func BenchmarkBatchRead(b *testing.B) {
 func BenchmarkSegment(b *testing.B) {
 	const events, kept = 500, 200
 	benchmark(b, func(b *testing.B, client *as.Client) {
+		b.Helper()
 		blob := make([]byte, 300*events)
 		for i := range blob {
 			blob[i] = byte(i * i >> 3)

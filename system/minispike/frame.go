@@ -63,11 +63,14 @@ func inflate(body []byte, maxFrame int) (kind byte, inner []byte, err error) {
 	if err != nil {
 		return 0, nil, fmt.Errorf("%w: %w", errFrame, err)
 	}
-	defer reader.Close()
 	plain := make([]byte, 0, min(size, 1<<20))
 	buffer := bytes.NewBuffer(plain)
-	if n, err := io.Copy(buffer, io.LimitReader(reader, int64(size))); err != nil || uint64(n) != size {
-		return 0, nil, fmt.Errorf("%w: %d of %d compressed bytes: %w", errFrame, n, size, errors.Join(err))
+	n, err := io.Copy(buffer, io.LimitReader(reader, int64(size)))
+	if err = errors.Join(err, reader.Close()); err != nil {
+		return 0, nil, fmt.Errorf("%w: %w", errFrame, err)
+	}
+	if uint64(n) != size {
+		return 0, nil, fmt.Errorf("%w: %d of %d compressed bytes", errFrame, n, size)
 	}
 	plain = buffer.Bytes()
 	kind, length, err := frameHeader(plain, maxFrame)

@@ -18,12 +18,12 @@ import (
 
 // send writes bytes on a fresh connection and reads until the server closes
 // it or answers no more.
-func send(t testing.TB, addr net.Addr, frame []byte) []byte {
-	t.Helper()
+func send(tb testing.TB, addr net.Addr, frame []byte) []byte {
+	tb.Helper()
 	conn, err := net.DialTimeout("tcp", addr.String(), 5*time.Second)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+	require.NoError(tb, conn.SetDeadline(time.Now().Add(5*time.Second)))
 	_, _ = conn.Write(frame)             // the server may close first
 	_ = conn.(*net.TCPConn).CloseWrite() // the server may have closed first
 	answer, _ := io.ReadAll(conn)        // reset, perhaps

@@ -157,9 +157,9 @@ const (
 
 // loadIndexes reads the definitions. The indexes are built anew by the
 // server: their entries may be from before a crash in the middle of building.
-func (s *store) loadIndexes() error {
+func (st *store) loadIndexes() error {
 	var all []*index
-	err := s.eachMeta(metaIndex, func(_ string, stored []byte) error {
+	err := st.eachMeta(metaIndex, func(_ string, stored []byte) error {
 		x := &index{}
 		if err := json.Unmarshal(stored, x); err != nil {
 			return fmt.Errorf("read an index definition: %w", err)
@@ -167,16 +167,16 @@ func (s *store) loadIndexes() error {
 		all = append(all, x)
 		return nil
 	})
-	s.indexes.Store(newIndexSet(all))
+	st.indexes.Store(newIndexSet(all))
 	return err
 }
 
 // eachMeta calls visit for every setting whose name starts with the prefix.
-func (s *store) eachMeta(prefix string, visit func(name string, stored []byte) error) error {
+func (st *store) eachMeta(prefix string, visit func(name string, stored []byte) error) error {
 	lower := metaKey(prefix)
 	upper := append([]byte(nil), lower...)
 	upper[len(upper)-1]++
-	iterator, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	iterator, err := st.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return fmt.Errorf("read settings: %w", err)
 	}

@@ -68,7 +68,7 @@ func (p *presence) add(digest *[digestBytes]byte) {
 // has been removed since, may pay.
 func (p *presence) stale() bool {
 	current := p.current.Load()
-	return current == nil || current.added.Load() > 2*current.capacity()
+	return current == nil || current.added.Load() > 2*max(current.capacity(), current.base)
 }
 
 // build reads every record's key of the store.
@@ -93,6 +93,7 @@ func (p *presence) build(db *pebble.DB, stopped func() bool) error {
 	if err := errors.Join(iterator.Error(), iterator.Close()); err != nil {
 		return fmt.Errorf("read the record keys: %w", err)
 	}
+	next.base = next.added.Load()
 	p.current.Store(next)
 	return nil
 }
@@ -100,6 +101,7 @@ func (p *presence) build(db *pebble.DB, stopped func() bool) error {
 // sieve is a filter that grows by layers, each larger than the one before.
 type sieve struct {
 	layersMax int
+	base      int64 // digests that it was built with
 	added     atomic.Int64
 	mu        sync.Mutex // growing
 	layers    atomic.Pointer[[][]uint64]

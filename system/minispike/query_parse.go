@@ -77,7 +77,7 @@ func (q *query) readPartitions(pids, digests, values []byte) byte {
 		len(digests) > 0 && q.where != nil && len(values) != len(digests)/digestBytes*8 {
 		return codeParameter
 	}
-	var asked [partitions]bool
+	asked := make(map[int]bool, len(pids)/2)
 	for ; len(pids) > 0; pids = pids[2:] {
 		partition := int(binary.LittleEndian.Uint16(pids))
 		if partition >= partitions || asked[partition] {

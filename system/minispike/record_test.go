@@ -230,13 +230,13 @@ func TestLargeRecords(t *testing.T) {
 	require.Equal(t, blob, record.Bins["blob"])
 }
 
-func scan(t testing.TB, client *as.Client, policy *as.ScanPolicy, set string, bins ...string) map[*as.Record]bool {
-	t.Helper()
+func scan(tb testing.TB, client *as.Client, policy *as.ScanPolicy, set string, bins ...string) map[*as.Record]bool {
+	tb.Helper()
 	found := map[*as.Record]bool{}
 	records, err := client.ScanAll(policy, "test", set, bins...)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	for result := range records.Results() {
-		require.NoError(t, result.Err)
+		require.NoError(tb, result.Err)
 		found[result.Record] = true
 	}
 	return found

@@ -1,6 +1,7 @@
 package minispike
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -122,7 +123,7 @@ func Start(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", config.Listen)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("minispike: %w", err)
 	}
@@ -281,7 +282,7 @@ func (s *Server) serve(conn net.Conn) {
 			}
 		}
 	}()
-	if err := session.serve(); err != nil && !expected(err) {
+	if err := session.serve(); !expected(err) {
 		s.log.Warn("connection ended", zap.Stringer("from", conn.RemoteAddr()), zap.Error(err))
 	}
 }

@@ -18,43 +18,43 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start runs a server in memory and returns a client of it.
-func start(t testing.TB, config minispike.Config) (*minispike.Server, *as.Client) {
-	t.Helper()
+func start(tb testing.TB, config minispike.Config) (*minispike.Server, *as.Client) {
+	tb.Helper()
 	if config.Log == nil {
-		config.Log = zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))
+		config.Log = zaptest.NewLogger(tb, zaptest.Level(zap.WarnLevel))
 	}
 	if config.MemoryBytes == 0 {
 		config.MemoryBytes = 64 << 20
 	}
 	server, err := minispike.Start(config)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	return server, connect(t, server.Addr())
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, server.Close()) })
+	return server, connect(tb, server.Addr())
 }
 
-func connect(t testing.TB, addr net.Addr) *as.Client {
-	t.Helper()
+func connect(tb testing.TB, addr net.Addr) *as.Client {
+	tb.Helper()
 	tcp := addr.(*net.TCPAddr)
 	policy := as.NewClientPolicy()
 	policy.Timeout = 5 * time.Second
 	client, err := as.NewClientWithPolicy(policy, tcp.IP.String(), tcp.Port)
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
+	require.NoError(tb, err)
+	tb.Cleanup(client.Close)
 	return client
 }
 
-func key(t testing.TB, set string, value any) *as.Key {
-	t.Helper()
+func key(tb testing.TB, set string, value any) *as.Key {
+	tb.Helper()
 	k, err := as.NewKey("test", set, value)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return k
 }
 
 // refused requires that an operation failed with the result code.
-func refused(t testing.TB, err as.Error, code types.ResultCode) {
-	t.Helper()
-	require.Error(t, err)
-	require.True(t, err.Matches(code), "want %s, got %v", types.ResultCodeToString(code), err)
+func refused(tb testing.TB, err as.Error, code types.ResultCode) {
+	tb.Helper()
+	require.Error(tb, err)
+	require.True(tb, err.Matches(code), "want %s, got %v", types.ResultCodeToString(code), err)
 }
 
 func TestPutThenGetReturnsEveryKindOfBin(t *testing.T) {
@@ -67,7 +67,7 @@ func TestPutThenGetReturnsEveryKindOfBin(t *testing.T) {
 	require.NoError(t, client.Put(nil, k, bins))
 	record, err := client.Get(nil, k)
 	require.NoError(t, err)
-	require.Equal(t, as.BinMap(bins), record.Bins)
+	require.Equal(t, bins, record.Bins)
 	require.EqualValues(t, 1, record.Generation)
 
 	record, err = client.Get(nil, k, "int", "text", "none")

@@ -95,9 +95,9 @@ func openStore(config Config) (*store, error) {
 	return s, nil
 }
 
-func (s *store) close() error {
-	err := s.db.Close()
-	s.cache.Unref()
+func (st *store) close() error {
+	err := st.db.Close()
+	st.cache.Unref()
 	if err != nil {
 		return fmt.Errorf("close the store: %w", err)
 	}
@@ -105,8 +105,8 @@ func (s *store) close() error {
 }
 
 // empty says whether there is no record.
-func (s *store) empty() (bool, error) {
-	iterator, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixRecord}, UpperBound: []byte{prefixRecord + 1}})
+func (st *store) empty() (bool, error) {
+	iterator, err := st.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixRecord}, UpperBound: []byte{prefixRecord + 1}})
 	if err != nil {
 		return false, fmt.Errorf("look for a record: %w", err)
 	}
@@ -115,8 +115,8 @@ func (s *store) empty() (bool, error) {
 }
 
 // now is one reading of the clock, for all the records of a request.
-func (s *store) now() instant {
-	now := s.clock()
+func (st *store) now() instant {
+	now := st.clock()
 	return instant{nanos: now.UnixNano(), seconds: protocolSeconds(now)}
 }
 
@@ -132,12 +132,12 @@ func (nothing) Close() error { return nil }
 
 // get reads a record that is alive; found is false when there is none. The
 // record's slices are good until the closer is closed.
-func (s *store) get(digest *[digestBytes]byte, now instant) (r record, found bool, closer io.Closer, err error) {
-	if s.known.absent(digest) {
+func (st *store) get(digest *[digestBytes]byte, now instant) (r record, found bool, closer io.Closer, err error) {
+	if st.known.absent(digest) {
 		return record{}, false, nothing{}, nil
 	}
 	key := recordKey(digest)
-	stored, closer, err := s.db.Get(key[:])
+	stored, closer, err := st.db.Get(key[:])
 	if errors.Is(err, pebble.ErrNotFound) {
 		return record{}, false, nothing{}, nil
 	}
@@ -147,7 +147,7 @@ func (s *store) get(digest *[digestBytes]byte, now instant) (r record, found boo
 	if r, err = parseRecord(stored); err != nil {
 		return record{}, false, nothing{}, errors.Join(fmt.Errorf("record %x: %w", *digest, err), closer.Close())
 	}
-	if !s.alive(&r, now) {
+	if !st.alive(&r, now) {
 		return record{}, false, nothing{}, closer.Close()
 	}
 	return r, true, closer, nil
@@ -155,11 +155,11 @@ func (s *store) get(digest *[digestBytes]byte, now instant) (r record, found boo
 
 // alive says whether readers may see the record: it has neither expired nor
 // been truncated.
-func (s *store) alive(r *record, now instant) bool {
+func (st *store) alive(r *record, now instant) bool {
 	if r.void != 0 && r.void <= now.seconds {
 		return false
 	}
-	return !s.cutoffs.Load().covers(r)
+	return !st.cutoffs.Load().covers(r)
 }
 
 // change gathers what one request, or a part of it, does to the store.
@@ -169,28 +169,28 @@ type change struct {
 	locked []int             // stripes held, ascending
 }
 
-func (s *store) begin(c *change) {
+func (st *store) begin(c *change) {
 	if c.batch == nil {
-		c.batch = s.db.NewBatch()
+		c.batch = st.db.NewBatch()
 	}
 }
 
 // lock takes the digest's stripe unless the change has it; stripes must come
 // in ascending order.
-func (s *store) lock(c *change, digest *[digestBytes]byte) {
+func (st *store) lock(c *change, digest *[digestBytes]byte) {
 	stripe := stripeOf(digest)
 	if n := len(c.locked); n > 0 && c.locked[n-1] == stripe {
 		return
 	}
-	s.stripes[stripe].Lock()
+	st.stripes[stripe].Lock()
 	c.locked = append(c.locked, stripe)
 }
 
 // put adds a record to the change and returns where to write its bytes.
 // fresh says that there was none.
-func (s *store) put(c *change, digest *[digestBytes]byte, size int, fresh bool) []byte {
+func (st *store) put(c *change, digest *[digestBytes]byte, size int, fresh bool) []byte {
 	if fresh {
-		s.known.add(digest)
+		st.known.add(digest)
 	}
 	deferred := c.batch.SetDeferred(recordKeyBytes, size)
 	putRecordKey(deferred.Key, digest)
@@ -216,31 +216,32 @@ func (c *change) dies(digest *[digestBytes]byte, void uint32) {
 
 // commit applies the change, gives its stripes back, and returns when the
 // change has settled: when a crash of the process cannot take it back.
-func (s *store) commit(c *change) error {
+func (st *store) commit(c *change) error {
 	if c.batch == nil || c.batch.Empty() {
-		return s.abandon(c)
+		return st.abandon(c)
 	}
 	for void, digests := range c.voids {
-		key := expiryKey(void, s.writes.Add(1))
+		key := expiryKey(void, st.writes.Add(1))
 		if err := c.batch.Set(key[:], digests, nil); err != nil {
-			return errors.Join(fmt.Errorf("note an expiry: %w", err), s.abandon(c))
+			return errors.Join(fmt.Errorf("note an expiry: %w", err), st.abandon(c))
 		}
 	}
 	clear(c.voids)
 	for _, stripe := range c.locked {
-		s.stripes[stripe].pending.Add(1)
+		st.stripes[stripe].pending.Add(1)
 	}
-	err := s.db.ApplyNoSyncWait(c.batch, pebble.Sync)
-	for _, stripe := range c.locked {
-		s.stripes[stripe].Unlock()
+	err := st.db.ApplyNoSyncWait(c.batch, pebble.Sync)
+	locked := c.locked
+	c.locked = c.locked[:0] // from here on nobody else may unlock them
+	for _, stripe := range locked {
+		st.stripes[stripe].Unlock()
 	}
 	if err == nil {
 		err = c.batch.SyncWait()
 	}
-	for _, stripe := range c.locked {
-		s.stripes[stripe].pending.Add(-1)
+	for _, stripe := range locked {
+		st.stripes[stripe].pending.Add(-1)
 	}
-	c.locked = c.locked[:0]
 	err = errors.Join(err, c.batch.Close())
 	c.batch = nil
 	if err != nil {
@@ -250,9 +251,9 @@ func (s *store) commit(c *change) error {
 }
 
 // abandon gives the stripes back and forgets the change.
-func (s *store) abandon(c *change) error {
+func (st *store) abandon(c *change) error {
 	for _, stripe := range c.locked {
-		s.stripes[stripe].Unlock()
+		st.stripes[stripe].Unlock()
 	}
 	c.locked = c.locked[:0]
 	clear(c.voids)
@@ -266,14 +267,14 @@ func (s *store) abandon(c *change) error {
 
 // unsettled says whether a reader of the record may have seen a write that a
 // crash could still take back. To be asked after reading.
-func (s *store) unsettled(digest *[digestBytes]byte) bool {
-	return s.stripes[stripeOf(digest)].pending.Load() != 0
+func (st *store) unsettled(digest *[digestBytes]byte) bool {
+	return st.stripes[stripeOf(digest)].pending.Load() != 0
 }
 
 // settle waits until everything applied so far survives a crash, so that no
 // answer tells of a write that is lost afterwards.
-func (s *store) settle() error {
-	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+func (st *store) settle() error {
+	if err := st.db.LogData(nil, pebble.Sync); err != nil {
 		return fmt.Errorf("settle the log: %w", err)
 	}
 	return nil

@@ -24,16 +24,16 @@ func (c *cutoffs) covers(r *record) bool {
 	return r.updated < (*c)[string(r.set)] || r.updated < (*c)[""]
 }
 
-func (s *store) loadCutoffs() error {
+func (st *store) loadCutoffs() error {
 	loaded := cutoffs{}
-	err := s.eachMeta(metaCut, func(set string, stored []byte) error {
+	err := st.eachMeta(metaCut, func(set string, stored []byte) error {
 		if len(stored) != 8 {
 			return fmt.Errorf("truncation of set %q: %w", set, errRecord)
 		}
 		loaded[set] = int64(binary.BigEndian.Uint64(stored))
 		return nil
 	})
-	s.cutoffs.Store(&loaded)
+	st.cutoffs.Store(&loaded)
 	return err
 }
 
