@@ -37,7 +37,12 @@ func DefaultConfig() Config {
 type Hooks struct {
 	// Restarted: the child is being restarted after a failure.
 	Restarted func(name string)
-	// Exhausted: the child has used up its budget and stays down.
+	// Failed: the child failed on this message, which it will not see again;
+	// sender is nil where there is none. Whoever waits for an answer to it can
+	// be told here.
+	Failed func(name string, message any, sender *actor.PID)
+	// Exhausted: the child has used up its budget and stays down. It is told
+	// once a child.
 	Exhausted func(name string, reason error)
 }
 
@@ -53,7 +58,7 @@ type Guardian struct {
 
 // Open spawns the guardian of an actor system. There is one a system.
 func Open(system *actor.ActorSystem, config Config, hooks Hooks, log *zap.Logger) (*Guardian, error) {
-	s := &strategy{config: config, hooks: hooks, log: log, failures: make(map[string][]time.Time), restarts: make(map[string]*time.Timer)}
+	s := &strategy{config: config, hooks: hooks, log: log, failures: make(map[string][]time.Time), restarts: make(map[string]*time.Timer), down: make(map[string]bool)}
 	props := actor.PropsFromProducer(func() actor.Actor { return &guardian{strategy: s} }, actor.WithSupervisor(s))
 	self, err := system.Root.SpawnNamed(props, guardianName)
 	if err != nil {
@@ -162,6 +167,8 @@ func (g *guardian) Receive(ctx actor.Context) {
 			err = errors.New("there is one of that name")
 		}
 		m.answer <- err
+	case *actor.Terminated:
+		g.strategy.forget(m.Who.Id[len(guardianName)+1:])
 	case *actor.Stopping:
 		g.strategy.stop()
 	}
@@ -177,6 +184,7 @@ type strategy struct {
 	stopped  bool
 	failures map[string][]time.Time // by child, those within the window
 	restarts map[string]*time.Timer // under way
+	down     map[string]bool        // those past their budget
 }
 
 // HandleFailure implements actor.SupervisorStrategy. The child's mailbox stays
@@ -184,7 +192,17 @@ type strategy struct {
 func (s *strategy) HandleFailure(_ *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
 	name := child.Id[len(guardianName)+1:]
 	fault := faultOf(reason)
-	failures, exhausted := s.count(name)
+	if s.hooks.Failed != nil {
+		_, bare, sender := actor.UnwrapEnvelope(message)
+		s.hooks.Failed(name, bare, sender)
+	}
+	failures, exhausted, known := s.count(name)
+	if known {
+		// It failed while it was stopping; the node was told, and nothing more
+		// can be done for it.
+		s.log.Error("actor failed while it was stopping", zap.String("actor", name), zap.Error(fault))
+		return
+	}
 	if exhausted {
 		s.log.Error("actor failed too often; it stays down", zap.String("actor", name), zap.Int("failures", failures), zap.Error(fault))
 		supervisor.StopChildren(child)
@@ -202,8 +220,9 @@ func (s *strategy) HandleFailure(_ *actor.ActorSystem, supervisor actor.Supervis
 	}
 }
 
-// count takes note of a failure and forgets those before the window.
-func (s *strategy) count(name string) (failures int, exhausted bool) {
+// count takes note of a failure and forgets those before the window. known
+// tells that the child was past its budget before.
+func (s *strategy) count(name string) (failures int, exhausted, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -213,7 +232,11 @@ func (s *strategy) count(name string) (failures int, exhausted bool) {
 	}
 	recent = append(recent, now)
 	s.failures[name] = recent
-	return len(recent), len(recent) > s.config.Restarts
+	exhausted, known = len(recent) > s.config.Restarts, s.down[name]
+	if exhausted {
+		s.down[name] = true
+	}
+	return len(recent), exhausted, known
 }
 
 // delay is the wait before the restart that follows so many failures.
@@ -232,6 +255,19 @@ func (s *strategy) after(delay time.Duration, name string, restart func()) {
 		return
 	}
 	s.restarts[name] = time.AfterFunc(delay, restart)
+}
+
+// forget clears what is known of a child that is gone: another of that name
+// starts with a budget of its own, and no restart of the old one finds it.
+func (s *strategy) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if timer := s.restarts[name]; timer != nil {
+		timer.Stop()
+	}
+	delete(s.restarts, name)
+	delete(s.failures, name)
+	delete(s.down, name)
 }
 
 func (s *strategy) stop() {

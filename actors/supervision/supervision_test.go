@@ -42,7 +42,7 @@ func (c *child) Receive(ctx actor.Context) {
 
 func open(t *testing.T, config supervision.Config, hooks supervision.Hooks, log *zap.Logger) (*supervision.Guardian, *actor.ActorSystem) {
 	t.Helper()
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+	system := actor.NewActorSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond), actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))
 	}))
 	g, err := supervision.Open(system, config, hooks, log)
@@ -87,7 +87,7 @@ func TestAChildIsRestartedByItselfAndKeepsItsMailbox(t *testing.T) {
 	require.EqualValues(t, 1, restarted.Load())
 	entry := logs.FilterMessage("actor failed; restarting it").All()
 	require.Len(t, entry, 1)
-	require.Contains(t, string(entry[0].ContextMap()["stack"].(string)), "supervision_test.(*child).Receive")
+	require.Contains(t, entry[0].ContextMap()["stack"].(string), "supervision_test.(*child).Receive")
 }
 
 func TestAChildBeyondItsBudgetStaysDownAndTheNodeIsTold(t *testing.T) {
@@ -126,6 +126,57 @@ func TestStoppingDuringABackoffDoesNotWaitForIt(t *testing.T) {
 	system.Root.Send(g.Child("a"), &boom{errors.New("bad day")})
 	<-failed
 	require.NoError(t, g.Stop(within(t), "a"))
+}
+
+func TestWhoWaitsForTheMessageOfAFailureCanBeTold(t *testing.T) {
+	type failed struct {
+		name    string
+		message any
+		sender  *actor.PID
+	}
+	told := make(chan failed, 2)
+	config := supervision.Config{Backoff: time.Microsecond, BackoffMax: time.Millisecond, Restarts: 3, Window: time.Hour}
+	g, system := open(t, config, supervision.Hooks{Failed: func(name string, message any, sender *actor.PID) {
+		told <- failed{name, message, sender}
+	}}, zap.NewNop())
+	var lives atomic.Int64
+	require.NoError(t, g.Spawn(within(t), "a", props(&lives)))
+	m := &boom{errors.New("bad day")}
+	system.Root.RequestWithCustomSender(g.Child("a"), m, g.Child("b"))
+	system.Root.Send(g.Child("a"), m)
+	require.Equal(t, failed{"a", m, g.Child("b")}, <-told)
+	require.Equal(t, failed{"a", m, nil}, <-told)
+}
+
+// A child that was stopped for good, or between a failure and its restart, can
+// be spawned anew, with a new budget and without the old one's restart.
+func TestANameCanBeUsedAgain(t *testing.T) {
+	exhausted := make(chan string, 1)
+	failed := make(chan string, 10)
+	config := supervision.Config{Backoff: 50 * time.Millisecond, BackoffMax: time.Second, Restarts: 1, Window: time.Hour}
+	g, system := open(t, config, supervision.Hooks{
+		Restarted: func(name string) { failed <- name },
+		Exhausted: func(name string, _ error) { exhausted <- name },
+	}, zap.NewNop())
+	for range 2 {
+		var lives atomic.Int64
+		require.NoError(t, g.Spawn(within(t), "a", props(&lives)))
+		system.Root.Send(g.Child("a"), &boom{errors.New("bad day")})
+		<-failed
+		system.Root.Send(g.Child("a"), &boom{errors.New("bad day")})
+		require.Equal(t, "a", <-exhausted)
+		require.NoError(t, g.Stop(within(t), "a"))
+	}
+	var lives atomic.Int64
+	require.NoError(t, g.Spawn(within(t), "a", props(&lives)))
+	system.Root.Send(g.Child("a"), &boom{errors.New("bad day")})
+	<-failed
+	require.NoError(t, g.Stop(within(t), "a"))
+	var next atomic.Int64
+	require.NoError(t, g.Spawn(within(t), "a", props(&next)))
+	got, err := supervision.Request[*answer](within(t), g, "a", &question{})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, got.lives)
 }
 
 func TestRequestEndsWithItsContext(t *testing.T) {
