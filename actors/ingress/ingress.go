@@ -106,7 +106,7 @@ func (i *Ingress) Submit(ctx context.Context, events []messages.Event) error {
 		pieces [][]messages.Event
 		failed error
 	)
-	for len(events) > 0 && failed == nil {
+	for len(events) > 0 {
 		n := min(most, len(events))
 		p, err := i.send(ctx, events[:n:n])
 		if err != nil {

@@ -38,7 +38,7 @@ type fixture struct {
 
 func open(t *testing.T, config ingress.Config, window int, scripts ...collectorScript) *fixture {
 	t.Helper()
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+	system := actor.NewActorSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond), actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))
 	}))
 	f := &fixture{credit: credit.NewPool(len(scripts), window), rejected: map[messages.Reason]int{}}

@@ -34,6 +34,7 @@ func BenchmarkSend(b *testing.B) {
 }
 
 func benchmarkSend(b *testing.B, option actor.PropsOption, senders int) {
+	b.Helper()
 	system := actor.NewActorSystem()
 	defer system.Shutdown()
 	var got atomic.Int64

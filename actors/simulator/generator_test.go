@@ -11,17 +11,17 @@ import (
 
 var tags = []messages.TagID{{1}, {2, 0xab}, {3}}
 
-func mix(t testing.TB, text string) simulator.Mix {
-	t.Helper()
+func mix(tb testing.TB, text string) simulator.Mix {
+	tb.Helper()
 	m, err := simulator.ParseMix(text)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return m
 }
 
-func generator(t testing.TB, text string, seed uint64, number int, run uint64) *simulator.Generator {
-	t.Helper()
-	g, err := simulator.NewGenerator(mix(t, text), tags, seed, number, run)
-	require.NoError(t, err)
+func generator(tb testing.TB, text string, seed uint64, number int, run uint64) *simulator.Generator {
+	tb.Helper()
+	g, err := simulator.NewGenerator(mix(tb, text), tags, seed, number, run)
+	require.NoError(tb, err)
 	return g
 }
 

@@ -44,7 +44,7 @@ type fixture struct {
 func start(t *testing.T, window int, change func(*simulator.Config)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, got: make(chan collect, 1000), stats: new(simulator.Stats), givenUp: map[messages.Reason]int{}}
-	f.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+	f.system = actor.NewActorSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond), actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))
 	}))
 	f.credit = credit.NewPool(2, window)

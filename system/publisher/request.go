@@ -95,7 +95,7 @@ func (c *connection) try(ctx context.Context, path, contentType string) error {
 	if err != nil {
 		return &again{cause: err}
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }() // it was read to its end, or failed
 	start, err := io.ReadAll(io.LimitReader(response.Body, answerBytesMax))
 	if err == nil {
 		// Read to the end, so that the connection is used again.
