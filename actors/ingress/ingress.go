@@ -50,15 +50,14 @@ type Parts struct {
 
 // Ingress hands events to the collectors and waits for their answers.
 //
-// Its actor hears  Collected, Rejected  from collectors,
-//
-//	sweep                from its own clock.
+// It hears  Collected, Rejected  from collectors.
+// It says   Collect              to the collector with the most credit.
 //
 // Submit may be called concurrently.
 type Ingress struct {
 	config Config
 	parts  Parts
-	root   *actor.RootContext
+	system *actor.ActorSystem
 	self   *actor.PID
 
 	batches atomic.Uint64
@@ -68,6 +67,8 @@ type Ingress struct {
 	closed  bool
 	idle    chan struct{} // closed when closed and nothing is pending
 	stop    sync.Once
+	// stopping ends the clock; swept is closed when it has.
+	stopping, swept chan struct{}
 }
 
 // pending is a batch without an answer.
@@ -77,17 +78,20 @@ type pending struct {
 	answer            chan error // of room one: the answer never waits for its reader
 }
 
-// Open spawns the ingress's actor under the given name.
+// Open registers the ingress with the actor system under the given name, so
+// that collectors can answer it, and starts its clock.
 func Open(system *actor.ActorSystem, name string, config Config, parts Parts) (*Ingress, error) {
 	i := &Ingress{
-		config: config, parts: parts, root: system.Root,
+		config: config, parts: parts, system: system,
 		pending: make(map[messages.BatchID]*pending), idle: make(chan struct{}),
+		stopping: make(chan struct{}), swept: make(chan struct{}),
 	}
-	self, err := system.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &receiver{ingress: i} }), name)
-	if err != nil {
-		return nil, fmt.Errorf("spawn %s: %w", name, err)
+	self, absent := system.ProcessRegistry.Add(answers{i}, name)
+	if !absent {
+		return nil, fmt.Errorf("open ingress %s: there is one of that name", name)
 	}
 	i.self = self
+	go i.sweepEvery(max(config.AnswerTimeout/4, time.Millisecond))
 	return i, nil
 }
 
@@ -157,7 +161,7 @@ func (i *Ingress) send(ctx context.Context, events []messages.Event) (*pending, 
 	}
 	i.pending[id] = p
 	i.mu.Unlock()
-	i.root.RequestWithCustomSender(i.parts.Collectors[collector], &messages.Collect{Batch: id, Events: events}, i.self)
+	i.system.Root.RequestWithCustomSender(i.parts.Collectors[collector], &messages.Collect{Batch: id, Events: events}, i.self)
 	return p, nil
 }
 
@@ -206,6 +210,21 @@ func (i *Ingress) settle(id messages.BatchID, err error) {
 	p.answer <- err
 }
 
+// sweepEvery is the ingress's clock, until Close.
+func (i *Ingress) sweepEvery(period time.Duration) {
+	defer close(i.swept)
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			i.sweep()
+		case <-i.stopping:
+			return
+		}
+	}
+}
+
 // sweep gives up the batches whose answer is overdue.
 func (i *Ingress) sweep() {
 	now := i.config.Now()
@@ -226,7 +245,7 @@ func (i *Ingress) sweep() {
 }
 
 // Close refuses what comes from now on, waits until everything that was sent is
-// answered or ctx ends, and stops the actor.
+// answered or ctx ends, and takes the ingress out of the actor system.
 func (i *Ingress) Close(ctx context.Context) error {
 	i.mu.Lock()
 	if !i.closed {
@@ -242,44 +261,31 @@ func (i *Ingress) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("drain the ingress: %w", context.Cause(ctx))
 	}
-	i.stop.Do(func() {
-		if stopped := i.root.StopFuture(i.self).Wait(); stopped != nil {
-			err = errors.Join(err, fmt.Errorf("stop the ingress: %w", stopped))
-		}
-	})
+	i.stop.Do(func() { close(i.stopping) })
+	<-i.swept
+	i.system.ProcessRegistry.Remove(i.self)
 	return err
 }
 
-// receiver is the ingress's actor.
-type receiver struct {
-	ingress *Ingress
-	clock   *time.Timer
-}
+// answers is the ingress as collectors address it: a process of the actor system
+// without a mailbox. It handles an answer where that is sent, on the collector's
+// goroutine, which never waits for it.
+type answers struct{ ingress *Ingress }
 
-type sweep struct{}
-
-func (sweep) ControlMessage() {}
-
-// Receive implements actor.Actor.
-func (r *receiver) Receive(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
-	case *actor.Started:
-		r.schedule(ctx)
+// SendUserMessage implements actor.Process.
+func (a answers) SendUserMessage(_ *actor.PID, message any) {
+	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
 	case *messages.Collected:
 		for _, id := range m.Batches {
-			r.ingress.settle(id, nil)
+			a.ingress.settle(id, nil)
 		}
 	case *messages.Rejected:
-		r.ingress.settle(m.Batch, &messages.NotCollected{Reason: m.Reason, Retryable: m.Retryable})
-	case sweep:
-		r.ingress.sweep()
-		r.schedule(ctx)
-	case *actor.Stopping, *actor.Restarting:
-		r.clock.Stop()
+		a.ingress.settle(m.Batch, &messages.NotCollected{Reason: m.Reason, Retryable: m.Retryable})
 	}
 }
 
-func (r *receiver) schedule(ctx actor.Context) {
-	root, self := ctx.ActorSystem().Root, ctx.Self()
-	r.clock = time.AfterFunc(max(r.ingress.config.AnswerTimeout/4, time.Millisecond), func() { root.Send(self, sweep{}) })
-}
+// SendSystemMessage implements actor.Process. Nobody supervises or watches it.
+func (answers) SendSystemMessage(*actor.PID, any) {}
+
+// Stop implements actor.Process. Close ends it.
+func (answers) Stop(*actor.PID) {}
