@@ -93,15 +93,10 @@ func nodeFlags(f *pflag.FlagSet, c *system.Config) (secrets *pflag.FlagSet) {
 	grouped(f, "Real clusters (host:port lists, separated by commas; empty is the embedded server)", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Edge, "edge", c.Edge, "Aerospike `addresses` of the edge store")
 		f.StringVar(&c.Core, "core", c.Core, "Aerospike `addresses` of the core store")
-		f.StringVar(&c.Kafka, "kafka", c.Kafka, "Kafka bootstrap `addresses`")
 		f.StringVar(&c.Namespace, "namespace", c.Namespace, "Aerospike namespace `name` of edge and core")
 		f.StringVar(&c.EdgeUser, "edge-user", c.EdgeUser, "Aerospike `login`; its password is "+variable("edge-password"))
 		f.StringVar(&c.EdgeTLSCA, "edge-tls-ca", c.EdgeTLSCA, "PEM `file` of authorities; set, both Aerospike clients speak TLS")
-		f.StringVar(&c.KafkaUser, "kafka-user", c.KafkaUser, "Kafka `login`; its password is "+variable("kafka-password"))
-		choose(f, &c.KafkaSASL, "kafka-sasl", "`mechanism` of that login: plain, scram-sha-256 or scram-sha-512",
-			"", "plain", "scram-sha-256", "scram-sha-512")
-		f.BoolVar(&c.KafkaTLS, "kafka-tls", c.KafkaTLS, "speak TLS to Kafka, with the system's authorities")
-		f.StringVar(&c.KafkaTLSCA, "kafka-tls-ca", c.KafkaTLSCA, "PEM `file` of authorities for that, instead of the system's")
+		kafkaFlags(c)(f)
 	})
 	grouped(f, "Embedded servers", func(f *pflag.FlagSet) {
 		f.StringVar(&c.EdgeListen, "edge-listen", c.EdgeListen, "`address` of the embedded edge store")
@@ -136,6 +131,18 @@ func nodeFlags(f *pflag.FlagSet, c *system.Config) (secrets *pflag.FlagSet) {
 	secrets.StringVar(&c.EdgePassword, "edge-password", c.EdgePassword, "password of --edge-user")
 	secrets.StringVar(&c.KafkaPassword, "kafka-password", c.KafkaPassword, "password of --kafka-user")
 	return secrets
+}
+
+// kafkaFlags adds where Kafka is and how to log in to it.
+func kafkaFlags(c *system.Config) func(*pflag.FlagSet) {
+	return func(f *pflag.FlagSet) {
+		f.StringVar(&c.Kafka, "kafka", c.Kafka, "Kafka bootstrap `addresses`")
+		f.StringVar(&c.KafkaUser, "kafka-user", c.KafkaUser, "Kafka `login`; its password is "+variable("kafka-password"))
+		choose(f, &c.KafkaSASL, "kafka-sasl", "`mechanism` of that login: plain, scram-sha-256 or scram-sha-512",
+			"", "plain", "scram-sha-256", "scram-sha-512")
+		f.BoolVar(&c.KafkaTLS, "kafka-tls", c.KafkaTLS, "speak TLS to Kafka, with the system's authorities")
+		f.StringVar(&c.KafkaTLSCA, "kafka-tls-ca", c.KafkaTLSCA, "PEM `file` of authorities for that, instead of the system's")
+	}
 }
 
 // logFlags adds how a command logs.

@@ -13,7 +13,7 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	p := &program{
 		env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		signals: signals, exit: os.Exit, open: openNode,
+		signals: signals, exit: os.Exit, open: openNode, seed: seedCore, follow: followTopic,
 	}
 	os.Exit(p.run(os.Args[1:]))
 }

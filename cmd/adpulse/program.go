@@ -22,6 +22,8 @@ type program struct {
 	signals <-chan os.Signal
 	exit    func(code int)
 	open    opener
+	seed    seeder
+	follow  follower
 }
 
 // run does what args say and returns the exit code.
@@ -91,7 +93,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badFlag(c, err) })
 	root.SetHelpFunc(showHelp)
-	root.AddCommand(p.runCommand(), p.versionCommand())
+	root.AddCommand(p.runCommand(), p.initCommand(), p.simulateCommand(), p.tailCommand(), p.versionCommand())
 	root.InitDefaultCompletionCmd("completion")
 	return root
 }

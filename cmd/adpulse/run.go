@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
+	"adpulse/actors/simulator"
 	"adpulse/system"
 	"adpulse/system/telemetry"
 )
@@ -81,18 +82,19 @@ func (p *program) runNode(ctx context.Context, o *runOptions) (failed error) {
 	if err := o.config.Validate(); err != nil {
 		return err
 	}
+	if _, err := simulator.ParseMix(o.config.Mix); err != nil {
+		return &system.FlagError{Flag: "mix", Problem: err.Error(), Hint: "use a preset, or four numbers such as 25:5:3:1"}
+	}
 	if o.duration < 0 {
 		return usage("--for: is negative", "use a time such as 30s, or 0s to run until stopped")
 	}
-	stderr, columns := p.stderr, width(p.stderr)
-	var bottom *bottomLine
-	if columns > 0 && o.logFormat == "console" {
-		bottom = &bottomLine{w: p.stderr}
-		stderr = bottom
-	}
-	log, err := telemetry.NewLogger(stderr, o.logLevel, o.logFormat)
+	log, bottom, err := p.logger(o.logLevel, o.logFormat)
 	if err != nil {
-		return usage(err.Error(), "")
+		return err
+	}
+	stderr := p.stderr
+	if bottom != nil {
+		stderr = bottom
 	}
 	n, err := p.open(ctx, o.config, log, telemetry.New())
 	if err != nil {
