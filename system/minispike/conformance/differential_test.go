@@ -305,7 +305,7 @@ func listOperations() []*rapid.Generator[step] {
 		}},
 		{"ListSetOrderOp", func(d draws) *as.Operation { return as.ListSetOrderOp("b", d.listOrder(), d.way()...) }},
 		{"ListSortOp", func(d draws) *as.Operation {
-			return as.ListSortOp("b", d.sorting(), d.way()...)
+			return as.ListSortOp("b", d.sorting())
 		}},
 		{"ListSizeOp", func(d draws) *as.Operation { return as.ListSizeOp("b", d.way()...) }},
 		{"ListClearOp", func(d draws) *as.Operation { return as.ListClearOp("b", d.way()...) }},

@@ -7,6 +7,8 @@
 package cdt
 
 import (
+	"math"
+
 	"adpulse/system/minispike/internal/particle"
 )
 
@@ -20,7 +22,8 @@ const (
 	notApplicable    byte = 26
 	pathMarker            = 0xff
 	firstMapCode          = 64
-	maxElements           = 1 << 24 // that padding may make of a list
+	maxElements           = 1 << 24        // that padding may make of a list
+	toTheEnd              = math.MaxUint32 // a count that is left out
 	resultInverted        = 0x10000
 	contextMap            = 0x20
 	contextList           = 0x10

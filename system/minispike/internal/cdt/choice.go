@@ -79,11 +79,8 @@ func span(index, count int64, n int) (from, to int) {
 
 // relativeSpan is a run that may start before the first element.
 func relativeSpan(index, count int64, n int) (from, to int) {
-	if index < 0 {
-		if count < int64(n)-index { // else it reaches the end anyway
-			count += index
-		}
-		index = 0
+	if index < 0 && count > 0 { // of different signs, their sum cannot overflow
+		index, count = 0, count+index
 	}
 	if index >= int64(n) || count <= 0 {
 		return 0, 0

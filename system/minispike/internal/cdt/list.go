@@ -1,7 +1,6 @@
 package cdt
 
 import (
-	"math"
 	"slices"
 
 	"adpulse/system/minispike/internal/particle"
@@ -256,7 +255,7 @@ func (l *listCall) takeRun() (outcome, byte) {
 	if code != ok {
 		return outcome{}, code
 	}
-	count := l.optional(1, math.MaxInt64)
+	count := l.optional(1, toTheEnd)
 	if l.code == listTrim && len(l.args) < 2 {
 		return outcome{}, parameter
 	}
@@ -414,7 +413,7 @@ func (l *listCall) chosen(code int64, all *collection) (choice, byte) {
 		if result != ok {
 			return choice{}, result
 		}
-		from, to := span(index, l.optional(2, math.MaxInt64), n)
+		from, to := span(index, l.optional(2, toTheEnd), n)
 		if code == 24 {
 			return choice{chosen: run(from, to)}, ok
 		}
@@ -454,6 +453,6 @@ func (c *collection) relative(call *call, wanted []byte) (choice, byte) {
 	}
 	order := c.ranked()
 	base := len(matching(c.size(), func(i int) bool { return particle.Compare(c.values[i], wanted) < 0 }))
-	from, to := relativeSpan(int64(base)+rank, call.optional(3, math.MaxInt64), c.size())
+	from, to := relativeSpan(int64(base)+rank, call.optional(3, toTheEnd), c.size())
 	return choice{chosen: order[from:to]}, ok
 }

@@ -1,7 +1,6 @@
 package cdt
 
 import (
-	"math"
 	"slices"
 
 	"adpulse/system/minispike/internal/particle"
@@ -276,7 +275,7 @@ func (m *mapCall) chosen(code int64, all *collection) (choice, byte) {
 		if result != ok {
 			return choice{}, result
 		}
-		from, to := span(index, m.optional(2, math.MaxInt64), n)
+		from, to := span(index, m.optional(2, toTheEnd), n)
 		switch code {
 		case byIndex:
 			return at(index, n, nil)
@@ -325,7 +324,7 @@ func (m *mapCall) chosen(code int64, all *collection) (choice, byte) {
 			return choice{}, result
 		}
 		base, _ := m.find(wanted)
-		from, to := relativeSpan(int64(base)+index, m.optional(3, math.MaxInt64), n)
+		from, to := relativeSpan(int64(base)+index, m.optional(3, toTheEnd), n)
 		return choice{chosen: run(from, to)}, ok
 	case byValueRelative:
 		return all.relative(m.call, wanted)
