@@ -35,8 +35,7 @@ func BenchmarkSend(b *testing.B) {
 
 func benchmarkSend(b *testing.B, option actor.PropsOption, senders int) {
 	b.Helper()
-	system := actor.NewActorSystem()
-	defer system.Shutdown()
+	system := newSystem(b)
 	var got atomic.Int64
 	done := make(chan struct{})
 	total := int64(b.N / senders * senders)

@@ -90,12 +90,12 @@ type fixture struct {
 	pid    *actor.PID
 }
 
-func newSystem(t *testing.T) *actor.ActorSystem {
-	t.Helper()
+func newSystem(tb testing.TB) *actor.ActorSystem {
+	tb.Helper()
 	system := actor.NewActorSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond), actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))
 	}))
-	t.Cleanup(system.Shutdown)
+	tb.Cleanup(system.Shutdown)
 	return system
 }
 

@@ -154,7 +154,7 @@ func TestNobodyListensAndTheRunEnds(t *testing.T) {
 
 func TestTheDurationEndsTheRun(t *testing.T) {
 	_, config := open(t, ok)
-	config.Duration, config.Rate = 30*time.Millisecond, 1000
+	config.Duration, config.Rate = 300*time.Millisecond, 1000
 	result, err := publisher.Run(context.Background(), config, sources, nil)
 	require.NoError(t, err)
 	require.Equal(t, result.Sent, result.Acknowledged)
