@@ -23,7 +23,7 @@ func TestBatchWritesEachRecordForItself(t *testing.T) {
 	for i := range batch {
 		batch[i] = as.NewBatchWrite(create, key(t, "batch", i), as.PutOp(as.NewBin("n", i)), as.PutOp(as.NewBin("t", "text")))
 	}
-	policy := as.NewBatchPolicy()
+	policy := batchPolicy()
 	policy.RespondAllKeys = true
 	require.NoError(t, client.BatchOperate(policy, batch))
 	for i, r := range batch {
@@ -102,7 +102,7 @@ func TestBatchWithoutRespondAllStopsAtTheFirstFailure(t *testing.T) {
 	for i := range batch {
 		batch[i] = as.NewBatchWrite(create, key(t, "stop", i), as.PutOp(as.NewBin("n", i)))
 	}
-	policy := as.NewBatchPolicy()
+	policy := batchPolicy()
 	policy.RespondAllKeys = false
 	err := client.BatchOperate(policy, batch)
 	require.True(t, err != nil || batch[0].BatchRec().ResultCode == types.KEY_EXISTS_ERROR)

@@ -36,7 +36,7 @@ func TestRecordsIndexesAndTruncationsSurviveAReopening(t *testing.T) {
 		found, err := query(t, client, "kept", as.NewRangeFilter("n", 10, 19))
 		return err == nil && len(found) == 10
 	}, 10*time.Second, 50*time.Millisecond)
-	create := as.NewWritePolicy(0, 0)
+	create := writePolicy(0, 0)
 	create.RecordExistsAction = as.CREATE_ONLY
 	refused(t, client.Put(create, key(t, "kept", 5), as.BinMap{"n": 0}), types.KEY_EXISTS_ERROR)
 }
@@ -149,7 +149,7 @@ func killUnderWrites(t *testing.T, dir string, round int) *tally {
 				}
 				records[i] = as.NewBatchWrite(nil, k, as.PutOp(as.NewBin("n", i)))
 			}
-			policy := as.NewBatchPolicy()
+			policy := batchPolicy()
 			policy.MaxRetries = 0
 			if err := client.BatchOperate(policy, records); err != nil {
 				return

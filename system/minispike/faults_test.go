@@ -13,9 +13,8 @@ import (
 
 // once is a write policy without retries.
 func once() *as.WritePolicy {
-	policy := as.NewWritePolicy(0, 0)
+	policy := writePolicy(0, 0)
 	policy.MaxRetries = 0
-	policy.TotalTimeout, policy.SocketTimeout = 2*time.Second, 2*time.Second
 	return policy
 }
 
@@ -65,13 +64,13 @@ func TestFaults(t *testing.T) {
 		faults.Set(
 			minispike.Fault{On: minispike.Batch, Do: minispike.Refuse, Code: byte(types.BATCH_QUEUES_FULL), Count: 1},
 			minispike.Fault{On: minispike.Query, Do: minispike.Refuse, Code: byte(types.SCAN_ABORT), Count: 1})
-		policy := as.NewBatchPolicy()
+		policy := batchPolicy()
 		policy.MaxRetries = 0
 		_, err := client.BatchGet(policy, []*as.Key{key(t, "faults", 1), key(t, "faults", 2)})
 		refused(t, err, types.BATCH_QUEUES_FULL)
-		scanPolicy := as.NewScanPolicy()
-		scanPolicy.MaxRetries = 0
-		records, err := client.ScanAll(scanPolicy, "test", "faults")
+		scanning := scanPolicy()
+		scanning.MaxRetries = 0
+		records, err := client.ScanAll(scanning, "test", "faults")
 		require.NoError(t, err)
 		var failed as.Error
 		for result := range records.Results() {

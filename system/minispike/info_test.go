@@ -44,7 +44,7 @@ func TestInfoAnswersCommandByCommand(t *testing.T) {
 
 func TestClientsWithUseCompressionAreServed(t *testing.T) {
 	server, client := start(t, minispike.Config{})
-	policy := as.NewWritePolicy(0, 0)
+	policy := writePolicy(0, 0)
 	policy.UseCompression = true
 	blob := bytes.Repeat([]byte("compressible "), 1000)
 	require.NoError(t, client.Put(policy, key(t, "zip", 1), as.BinMap{"b": blob}))

@@ -37,7 +37,7 @@ func TestScanFindsASetsRecordsOnce(t *testing.T) {
 	for r := range scan(t, client, nil, "two", "n") {
 		require.Len(t, r.Bins, 1)
 	}
-	policy := as.NewScanPolicy()
+	policy := scanPolicy()
 	policy.IncludeBinData = false
 	for r := range scan(t, client, policy, "two") {
 		require.Empty(t, r.Bins)
@@ -48,7 +48,7 @@ func TestScanFindsASetsRecordsOnce(t *testing.T) {
 func TestScanGoesOnWhereItStopped(t *testing.T) {
 	_, client := start(t, minispike.Config{})
 	fill(t, client, "pages", 500)
-	policy := as.NewScanPolicy()
+	policy := scanPolicy()
 	policy.MaxRecords = 70
 	filter := as.NewPartitionFilterAll()
 	seen := map[int]bool{}
@@ -122,7 +122,7 @@ func TestSecondaryIndexFollowsItsRecords(t *testing.T) {
 	_, err = client.Delete(nil, key(t, "idx", 396))
 	require.NoError(t, err)
 	require.NoError(t, client.PutBins(nil, key(t, "idx", 397), as.NewBin("n", nil)))
-	replace := as.NewWritePolicy(0, 0)
+	replace := writePolicy(0, 0)
 	replace.RecordExistsAction = as.REPLACE
 	require.NoError(t, client.Put(replace, key(t, "idx", 398), as.BinMap{"other": 1}))
 	found, err = query(t, client, "idx", as.NewRangeFilter("n", 390, 409))
@@ -146,7 +146,7 @@ func TestIndexQueryGoesOnWhereItStopped(t *testing.T) {
 	_, client := start(t, minispike.Config{})
 	fill(t, client, "pages", 300)
 	index(t, client, "pages", "by_n", "n", as.NUMERIC)
-	policy := as.NewQueryPolicy()
+	policy := queryPolicy()
 	policy.MaxRecords = 40
 	filter := as.NewPartitionFilterAll()
 	seen := map[int]bool{}

@@ -32,6 +32,35 @@ func start(tb testing.TB, config minispike.Config) (*minispike.Server, *as.Clien
 	return server, connect(tb, server.Addr())
 }
 
+// patience is for how long clients wait: machines are slow at times.
+const patience = 20 * time.Second
+
+func patient(policy *as.BasePolicy) { policy.TotalTimeout, policy.SocketTimeout = patience, patience }
+
+func writePolicy(generation, ttl uint32) *as.WritePolicy {
+	policy := as.NewWritePolicy(generation, ttl)
+	patient(&policy.BasePolicy)
+	return policy
+}
+
+func batchPolicy() *as.BatchPolicy {
+	policy := as.NewBatchPolicy()
+	patient(&policy.BasePolicy)
+	return policy
+}
+
+func scanPolicy() *as.ScanPolicy {
+	policy := as.NewScanPolicy()
+	patient(&policy.BasePolicy)
+	return policy
+}
+
+func queryPolicy() *as.QueryPolicy {
+	policy := as.NewQueryPolicy()
+	patient(&policy.BasePolicy)
+	return policy
+}
+
 func connect(tb testing.TB, addr net.Addr) *as.Client {
 	tb.Helper()
 	tcp := addr.(*net.TCPAddr)
@@ -40,6 +69,13 @@ func connect(tb testing.TB, addr net.Addr) *as.Client {
 	client, err := as.NewClientWithPolicy(policy, tcp.IP.String(), tcp.Port)
 	require.NoError(tb, err)
 	tb.Cleanup(client.Close)
+	for _, policy := range []*as.BasePolicy{
+		client.DefaultPolicy, &client.DefaultWritePolicy.BasePolicy, &client.DefaultBatchPolicy.BasePolicy,
+		&client.DefaultScanPolicy.BasePolicy, &client.DefaultQueryPolicy.BasePolicy,
+	} {
+		patient(policy)
+	}
+	client.DefaultInfoPolicy.Timeout = patience
 	return client
 }
 
