@@ -17,14 +17,12 @@ import (
 
 // tailOptions is what tail takes.
 type tailOptions struct {
-	config    system.Config
-	topic     string
-	from      string
-	format    string
-	count     int
-	earliest  bool
-	logLevel  string
-	logFormat string
+	config   system.Config
+	topic    string
+	from     string
+	format   string
+	count    int
+	earliest bool
 }
 
 // tailed is a message of a topic.
@@ -82,11 +80,11 @@ func (p *program) tail(ctx context.Context, o *tailOptions) error {
 	o.earliest = o.from == "earliest"
 	printed := 0
 	err := p.follow(ctx, o, func(m tailed) error {
-		print := lineOf
+		write := lineOf
 		if o.format == "json" {
-			print = objectOf
+			write = objectOf
 		}
-		if err := print(p.stdout, o.topic, m); err != nil {
+		if err := write(p.stdout, o.topic, m); err != nil {
 			return fmt.Errorf("write to stdout: %w", err)
 		}
 		if printed++; printed == o.count {
@@ -94,8 +92,11 @@ func (p *program) tail(ctx context.Context, o *tailOptions) error {
 		}
 		return nil
 	})
-	if errors.Is(err, errEnough) || err != nil && ctx.Err() != nil {
-		return nil
+	if ctx.Err() != nil { // somebody asked to stop
+		err = nil
+	}
+	if errors.Is(err, errEnough) {
+		err = nil
 	}
 	return err
 }
