@@ -324,7 +324,7 @@ func listOperations() []*rapid.Generator[step] {
 		{"ListGetByValueRangeOp", func(d draws) *as.Operation {
 			return as.ListGetByValueRangeOp("b", d.value(), d.value(), d.ofLists(), d.way()...)
 		}},
-		{"ListGetByIndexOp", func(d draws) *as.Operation { return as.ListGetByIndexOp("b", d.at(), d.ofLists(), d.way()...) }},
+		{"ListGetByIndexOp", func(d draws) *as.Operation { return as.ListGetByIndexOp("b", d.at(), d.ofList(), d.way()...) }},
 		{"ListGetByIndexRangeOp", func(d draws) *as.Operation { return as.ListGetByIndexRangeOp("b", d.at(), d.ofLists(), d.way()...) }},
 		{"ListGetByIndexRangeCountOp", func(d draws) *as.Operation {
 			return as.ListGetByIndexRangeCountOp("b", d.at(), d.count(), d.ofLists(), d.way()...)
@@ -350,7 +350,7 @@ func listOperations() []*rapid.Generator[step] {
 		{"ListRemoveByValueRelativeRankRangeOp", func(d draws) *as.Operation {
 			return as.ListRemoveByValueRelativeRankRangeOp("b", d.ofLists(), d.value(), d.at(), d.way()...)
 		}},
-		{"ListRemoveByIndexOp", func(d draws) *as.Operation { return as.ListRemoveByIndexOp("b", d.at(), d.ofLists(), d.way()...) }},
+		{"ListRemoveByIndexOp", func(d draws) *as.Operation { return as.ListRemoveByIndexOp("b", d.at(), d.ofList(), d.way()...) }},
 		{"ListRemoveByIndexRangeCountOp", func(d draws) *as.Operation {
 			return as.ListRemoveByIndexRangeCountOp("b", d.at(), d.count(), d.ofLists(), d.way()...)
 		}},

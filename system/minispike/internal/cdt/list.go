@@ -203,7 +203,7 @@ func (l *listCall) allowed(items [][]byte, flags int64) ([][]byte, byte) {
 	}
 	var fresh [][]byte
 	for _, item := range items {
-		refusal := ok
+		var refusal byte
 		switch {
 		case among(item, fresh):
 			refusal = notApplicable

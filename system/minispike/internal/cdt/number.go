@@ -12,7 +12,7 @@ func add(a, b []byte, negative bool) ([]byte, byte) {
 	switch particle.TypeOf(a) {
 	case particle.TypeInt:
 		x, _ := particle.Int(a)
-		y := int64(0)
+		var y int64
 		if particle.TypeOf(b) == particle.TypeFloat {
 			f, _ := particle.Number(b)
 			y = int64(f)
