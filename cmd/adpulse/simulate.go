@@ -136,7 +136,7 @@ func (o *simulateOptions) validate() (simulator.Mix, error) {
 		flag             string
 		value, low, high int
 	}{
-		{"batch", o.load.Batch, 1, 10_000},
+		{"batch", o.load.Batch, 1, 2000}, // more would not fit a request of 1 MiB
 		{"concurrency", o.load.Connections, 1, 10_000},
 		{"campaigns", o.campaigns, 1, 1_000_000},
 		{"tags", o.tags, 1, 1_000_000},
