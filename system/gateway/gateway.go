@@ -195,7 +195,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 // logPanic says where, and what where that cannot be a client's words.
 func (s *Server) logPanic(route string, thrown any) {
 	what := fmt.Sprintf("%T", thrown)
-	if err, ok := thrown.(runtime.Error); ok { //nolint:errorlint // a panic's value, not an error's chain
+	if err, ok := thrown.(runtime.Error); ok {
 		what = err.Error()
 	}
 	s.parts.Log.Error("panic in a request", zap.String("route", route), zap.String("panic", what), zap.StackSkip("stack", 2))
