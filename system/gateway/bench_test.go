@@ -83,7 +83,9 @@ func BenchmarkEvents(b *testing.B) {
 	array := "[" + strings.Repeat(reported+",", events-1) + reported + "]"
 	b.Run("lines", func(b *testing.B) { benchHandler(b, "/events", linesType, lines, events) })
 	b.Run("array", func(b *testing.B) { benchHandler(b, "/events", jsonType, array, events) })
-	b.Run("lines with a key", func(b *testing.B) { benchHandler(b, "/events", linesType, lines, events, "Idempotency-Key", "order-17") })
+	b.Run("lines with a key", func(b *testing.B) {
+		benchHandler(b, "/events", linesType, lines, events, "Idempotency-Key", "order-17")
+	})
 }
 
 // BenchmarkServed goes over loopback sockets, many connections at once; client
