@@ -178,8 +178,13 @@ func (c *Config) validateAddresses() error {
 		flag, value string
 		list        bool
 	}{
-		{"http", c.HTTP, false}, {"edge-listen", c.EdgeListen, false}, {"core-listen", c.CoreListen, false},
-		{"kafka-listen", c.KafkaListen, false}, {"edge", c.Edge, true}, {"core", c.Core, true}, {"kafka", c.Kafka, true},
+		{"http", c.HTTP, false},
+		{"edge-listen", c.EdgeListen, false},
+		{"core-listen", c.CoreListen, false},
+		{"kafka-listen", c.KafkaListen, false},
+		{"edge", c.Edge, true},
+		{"core", c.Core, true},
+		{"kafka", c.Kafka, true},
 	} {
 		if a.value == "" && a.list {
 			continue
