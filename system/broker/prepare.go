@@ -1,0 +1,100 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// segmentsPerPartition is into how many files retention divides what a
+// partition keeps: whole files are dropped.
+const segmentsPerPartition = 8
+
+// makeTopics makes the topics that are missing and bounds all of them. None is
+// compacted: a crash while kfake compacts loses the partition.
+func (b *Broker) makeTopics(ctx context.Context, client *kgo.Client) error {
+	admin := kadm.NewClient(client)
+	for _, topic := range b.config.Topics {
+		perPartition := max(b.config.RetainBytes/int64(topic.Partitions), segmentsPerPartition)
+		settings := map[string]string{
+			"retention.ms":    strconv.FormatInt(b.config.RetainFor.Milliseconds(), 10),
+			"retention.bytes": strconv.FormatInt(perPartition, 10),
+			"segment.bytes":   strconv.FormatInt(max(perPartition/segmentsPerPartition, 1<<20), 10),
+			"cleanup.policy":  "delete",
+		}
+		create := make(map[string]*string, len(settings))
+		var alter []kadm.AlterConfig
+		for name, value := range settings {
+			create[name] = &value
+			alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &value})
+		}
+		_, err := admin.CreateTopic(ctx, int32(topic.Partitions), 1, create, topic.Name)
+		if !errors.Is(err, kerr.TopicAlreadyExists) {
+			if err != nil {
+				return fmt.Errorf("make topic %s: %w", topic.Name, err)
+			}
+			continue
+		}
+		altered, err := admin.AlterTopicConfigs(ctx, alter, topic.Name)
+		for _, response := range altered {
+			err = errors.Join(err, response.Err)
+		}
+		if err != nil {
+			return fmt.Errorf("bound topic %s: %w", topic.Name, err)
+		}
+	}
+	return nil
+}
+
+// abortOpen writes real abort markers for every transaction that the broker
+// lists. kfake aborts them in memory only, when it reads the log of a broker
+// that was killed: without a marker its readers would go on to filter what the
+// same producer commits later, and who reads to the end would wait for ever.
+func abortOpen(ctx context.Context, client *kgo.Client) (aborted int, err error) {
+	admin := kadm.NewClient(client)
+	listed, err := admin.ListTransactions(ctx, nil, nil)
+	if err != nil {
+		return 0, fmt.Errorf("list transactions: %w", err)
+	}
+	if len(listed) == 0 {
+		return 0, nil
+	}
+	described, err := admin.DescribeTransactions(ctx, listed.TransactionalIDs()...)
+	if err != nil {
+		return 0, fmt.Errorf("describe transactions: %w", err)
+	}
+	topics, err := admin.ListTopics(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("list topics: %w", err)
+	}
+	everywhere := topics.TopicsSet()
+	var markers []kadm.TxnMarkers
+	for _, transaction := range described.Sorted() {
+		if transaction.Err != nil {
+			return 0, fmt.Errorf("describe transaction %s: %w", transaction.TxnID, transaction.Err)
+		}
+		markers = append(markers, kadm.TxnMarkers{
+			ProducerID: transaction.ProducerID, ProducerEpoch: transaction.ProducerEpoch,
+			Commit: false, Topics: everywhere,
+		})
+	}
+	written, err := admin.WriteTxnMarkers(ctx, markers...)
+	if err != nil {
+		return 0, fmt.Errorf("write abort markers: %w", err)
+	}
+	for _, producer := range written {
+		for _, topic := range producer.Topics {
+			for _, partition := range topic.Partitions {
+				if partition.Err != nil {
+					err = errors.Join(err, fmt.Errorf("abort marker in %s/%d: %w", partition.Topic, partition.Partition, partition.Err))
+				}
+			}
+		}
+	}
+	return len(markers), err
+}
