@@ -271,13 +271,25 @@ func checkRequest(frame []byte) error {
 	}
 	request.SetVersion(version)
 	if request.IsFlexible() {
-		kmsg.SkipTags(&reader)
-		if !reader.Ok() {
-			return &frameError{"its header is cut short"}
+		if err := skipTags(&reader); err != nil {
+			return err
 		}
 	}
 	if err := request.ReadFrom(reader.Src); err != nil {
 		return &frameError{fmt.Sprintf("%s version %d: %v", kmsg.NameForKey(key), version, err)}
+	}
+	return nil
+}
+
+// skipTags passes over a header's tagged fields. Their number comes from
+// outside, and kmsg's own way would count all of them down.
+func skipTags(reader *kbin.Reader) error {
+	for left := reader.Uvarint(); left > 0 && reader.Ok(); left-- {
+		reader.Uvarint() // the tag
+		reader.Span(int(reader.Uvarint()))
+	}
+	if !reader.Ok() {
+		return &frameError{"its header is cut short"}
 	}
 	return nil
 }
