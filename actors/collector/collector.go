@@ -443,6 +443,7 @@ func (c *Collector) reject(sender *actor.PID, id messages.BatchID, reason messag
 func (c *Collector) exported(m *messages.Exported) {
 	if m.Lane == c.parts.Lease.Lane {
 		c.window.release(m.Seq, m.Events)
+		c.parts.Stats.Exported.Store(uint64(m.Seq))
 		c.publish()
 	}
 }

@@ -134,6 +134,8 @@ type Stats struct {
 	Rejections, WriteErrors, HintsDropped atomic.Uint64
 	// Backlog is what the lane holds and Kafka does not, in events.
 	Backlog atomic.Uint64
+	// Exported is the highest sequence that is in Kafka with all before it.
+	Exported atomic.Uint64
 	// Head is the highest sequence given out, Writing the writes in flight.
 	Head    atomic.Uint64
 	Writing atomic.Int64

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"adpulse/system"
 )
 
 func main() {
@@ -13,7 +15,7 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	p := &program{
 		env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		signals: signals, exit: os.Exit, open: openNode, seed: seedCore, follow: followTopic,
+		signals: signals, exit: os.Exit, open: openNode, seed: system.Seed, follow: followTopic,
 	}
 	os.Exit(p.run(os.Args[1:]))
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"go.uber.org/zap"
 
 	"adpulse/system"
+	"adpulse/system/stream"
 	"adpulse/system/telemetry"
 )
 
@@ -16,15 +16,15 @@ type seeder func(ctx context.Context, c system.Config, log *zap.Logger, progress
 // follower hands the messages of a topic to visit until ctx ends or visit fails.
 type follower func(ctx context.Context, o *tailOptions, visit func(tailed) error) error
 
-// openNode starts everything of a node in this process.
+// openNode is system.Open as the program sees it.
 func openNode(ctx context.Context, c system.Config, log *zap.Logger, metrics *telemetry.Metrics) (node, error) {
-	return nil, errors.New("no node")
-}
-
-func seedCore(ctx context.Context, c system.Config, log *zap.Logger, progress func(done, total int)) error {
-	return errors.New("no core")
+	n, err := system.Open(ctx, c, log, metrics)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 func followTopic(ctx context.Context, o *tailOptions, visit func(tailed) error) error {
-	return errors.New("no stream")
+	return system.Follow(ctx, o.config, o.topic, o.earliest, func(m stream.Message) error { return visit(tailed(m)) })
 }

@@ -70,11 +70,10 @@ func (k *Sink) Commit(ctx context.Context, outbound []messages.Outbound) (messag
 	}
 	records := k.recordsOf(outbound)
 	var produced kgo.FirstErrPromise
-	promise := produced.Promise()
 	for i := range records {
 		// The context is for the wait for room only. What is sent is waited for
 		// below: a record's own context would fail its whole partition.
-		k.client.Produce(ctx, &records[i], promise)
+		k.client.Produce(ctx, &records[i], produced.Promise())
 	}
 	err := k.client.Flush(ctx)
 	if err == nil {

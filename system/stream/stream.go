@@ -54,7 +54,7 @@ func DefaultConfig() Config {
 }
 
 // OriginHeader names the Kafka header with an event's messages.Origin.
-const OriginHeader = "origin"
+const OriginHeader = "adpulse-origin"
 
 // Stream is an open connection to Kafka. Its methods may be called
 // concurrently.
