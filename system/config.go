@@ -120,8 +120,8 @@ func DefaultConfig() Config {
 		Simulators: 2, Rate: 1000, Mix: "reference", Seed: 1, SimulatorBatch: 100,
 		Collectors: 2, Exporters: 1,
 		Mailbox: 8192, SegmentEvents: 500, Linger: time.Millisecond, InFlight: 4,
-		ExportEvents: 4000, Window: 16384, HighWater: 5_000_000,
-		EnqueueTimeout: 250 * time.Millisecond, DrainTimeout: 30 * time.Second,
+		ExportEvents: 4000, Window: 16384, HighWater: 2_000_000,
+		EnqueueTimeout: 250 * time.Millisecond, DrainTimeout: time.Minute,
 		TrimDelay: 2 * time.Minute, DedupeFor: 24 * time.Hour, LeaseFor: 15 * time.Second,
 	}
 }

@@ -75,7 +75,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("edge namespace %q: use 1 to 31 bytes", c.Namespace)
 	case len(c.Set) == 0 || len(c.Set) > 63:
 		return fmt.Errorf("edge set %q: use 1 to 63 bytes", c.Set)
-	case c.Set == journalSet || c.Set == laneSet || c.Set == checkpointSet || c.Set == pingSet:
+	case c.Set == journalSet || c.Set == laneSet || c.Set == checkpointSet || c.Set == pingSet || c.Set == directorySet:
 		return fmt.Errorf("edge set %q is taken; name another for the change records", c.Set)
 	case c.Connections < 1 || c.BatchRecords < 1 || c.BatchesAtOnce < 1:
 		return errors.New("edge connections, batch records and batches at once must be positive")

@@ -23,9 +23,20 @@ const (
 	retiredBin = "retired"
 )
 
+// The directory of lanes is one record: set, key, and the bin with its map.
+const (
+	directorySet = "lane-names"
+	directoryKey = "all"
+	namesBin     = "names"
+)
+
 // casTries bounds how often a compare-and-set is tried. Each try that fails
 // means that somebody else's went through.
 const casTries = 16
+
+// registerTries bounds how often an entry into the directory is tried when its
+// answer is lost.
+const registerTries = 3
 
 // errContended: casTries others were faster.
 var errContended = errors.New("record keeps being changed by others")
@@ -40,6 +51,11 @@ func (s *Store) Claim(ctx context.Context, lane messages.LaneID, owner string, l
 	defer s.observe("claim", s.config.Now(), &err)
 	lease, err = s.changeLane(ctx, lane, func(now messages.Lease, there bool) (messages.Lease, error) {
 		at := s.config.Now()
+		if !there {
+			if err := s.register(ctx, lane); err != nil {
+				return now, err
+			}
+		}
 		if there && !now.Retired && now.Owner != "" && now.Owner != owner && at.Before(now.Expires) {
 			return now, fmt.Errorf("%w: %s, until %s", messages.ErrHeld, now.Owner, now.Expires.UTC().Format(time.RFC3339Nano))
 		}
@@ -98,32 +114,82 @@ func (s *Store) Retire(ctx context.Context, lease messages.Lease) (err error) {
 	return nil
 }
 
-// Lanes returns every lane there is, retired ones too, in no order.
+// Lanes returns every lane there is, retired ones too, in no order. It reads
+// them by name: a scan would have to pass over all the events of the store.
 func (s *Store) Lanes(ctx context.Context) (lanes []messages.Lease, err error) {
 	defer s.observe("lanes", s.config.Now(), &err)
-	timeout, err := aero.Within(ctx, s.config.ReadTimeout)
+	names, err := s.laneNames(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list lanes: %w", err)
 	}
-	policy := as.NewScanPolicy()
-	policy.TotalTimeout, policy.SocketTimeout = timeout, timeout
-	records, failure := s.client.ScanAll(policy, s.config.Namespace, laneSet)
-	if failure != nil {
-		return nil, fmt.Errorf("list lanes: %w", aero.Explain(failure))
-	}
-	for result := range records.Results() { // to the end, which lets the client's goroutines go
-		if result.Err != nil {
-			err = errors.Join(err, aero.Explain(result.Err))
-			continue
+	for _, name := range names {
+		key, err := s.key(laneSet, name)
+		if err != nil {
+			return nil, fmt.Errorf("list lanes: %w", err)
 		}
-		lease, unreadable := laneOf(result.Record)
-		err = errors.Join(err, unreadable)
+		record, err := s.get(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("list lanes: %w", err)
+		}
+		if record == nil {
+			continue // its first claim has not come that far
+		}
+		lease, err := laneOf(record)
+		if err != nil {
+			return nil, fmt.Errorf("list lanes: %w", err)
+		}
 		lanes = append(lanes, lease)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list lanes: %w", err)
-	}
 	return lanes, nil
+}
+
+// laneNames reads the directory: one record whose map has a key for each lane.
+func (s *Store) laneNames(ctx context.Context) ([]string, error) {
+	key, err := s.key(directorySet, directoryKey)
+	if err != nil {
+		return nil, err
+	}
+	record, err := s.get(ctx, key)
+	if err != nil || record == nil {
+		return nil, err
+	}
+	entries, ok := record.Bins[namesBin].(map[any]any)
+	if !ok {
+		return nil, fmt.Errorf("bin %q of the directory is %T", namesBin, record.Bins[namesBin])
+	}
+	names := make([]string, 0, len(entries))
+	for name := range entries {
+		text, ok := name.(string)
+		if !ok {
+			return nil, fmt.Errorf("a name in the directory is %T", name)
+		}
+		names = append(names, text)
+	}
+	return names, nil
+}
+
+// register puts a lane's name into the directory, before its record is made. It
+// may be repeated.
+func (s *Store) register(ctx context.Context, lane messages.LaneID) error {
+	key, err := s.key(directorySet, directoryKey)
+	if err != nil {
+		return err
+	}
+	var failure as.Error
+	for range registerTries {
+		policy, err := s.writePolicy(ctx, as.UPDATE)
+		if err != nil {
+			return err
+		}
+		_, failure = s.client.Operate(policy, key, as.MapPutOp(as.DefaultMapPolicy(), namesBin, string(lane), 1))
+		if failure == nil || !inDoubt(failure) {
+			break
+		}
+	}
+	if failure != nil {
+		return fmt.Errorf("enter lane %s into the directory: %w", lane, aero.Explain(failure))
+	}
+	return nil
 }
 
 // changeHeld changes a lane's record as long as the lease holds.
