@@ -55,7 +55,7 @@ func TestPostedEventsArriveOnceAndRetriesAddNothing(t *testing.T) {
 	require.Equal(t, len(sent), once(t, found))
 	for _, e := range sent {
 		id, _ := e["event_id"].(string)
-		require.Contains(t, found, id)
+		require.Len(t, found[id], 1, id)
 		bins := found[id][0].bins
 		require.Equal(t, e["event"], bins["event-type"])
 		require.Equal(t, e["tag"], bins["event-tag-id"])
