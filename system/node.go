@@ -261,11 +261,15 @@ const closeTimeout = 10 * time.Second
 func (n *Node) Stop(ctx context.Context) error {
 	n.stopping.Do(func() {
 		drained := n.drain(ctx)
-		n.mu.Lock()
+		uptime := time.Since(n.opened)
+		n.stopErr = errors.Join(drained, n.close())
+		// After the close: where the drain was cut short the actors went on
+		// until then.
 		final := n.status()
+		final.Uptime = uptime
+		n.mu.Lock()
 		n.final = &final
 		n.mu.Unlock()
-		n.stopErr = errors.Join(drained, n.close())
 	})
 	return n.stopErr
 }
