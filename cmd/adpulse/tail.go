@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"adpulse/system"
+	"adpulse/system/stream"
 )
 
 // tailOptions is what tail takes.
@@ -26,14 +27,7 @@ type tailOptions struct {
 }
 
 // tailed is a message of a topic.
-type tailed struct {
-	Partition int32
-	Offset    int64
-	Time      time.Time
-	Key       []byte
-	Headers   map[string]string
-	Value     []byte
-}
+type tailed = stream.Message
 
 // errEnough ends following when as many messages were seen as were asked for.
 var errEnough = errors.New("enough")

@@ -6,7 +6,6 @@ import (
 	"go.uber.org/zap"
 
 	"adpulse/system"
-	"adpulse/system/stream"
 	"adpulse/system/telemetry"
 )
 
@@ -26,5 +25,5 @@ func openNode(ctx context.Context, c system.Config, log *zap.Logger, metrics *te
 }
 
 func followTopic(ctx context.Context, o *tailOptions, visit func(tailed) error) error {
-	return system.Follow(ctx, o.config, o.topic, o.earliest, func(m stream.Message) error { return visit(tailed(m)) })
+	return system.Follow(ctx, o.config, o.topic, o.earliest, visit)
 }
