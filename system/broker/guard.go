@@ -255,30 +255,39 @@ const apiVersions = 18
 
 // checkRequest parses a request as kfake will.
 func checkRequest(frame []byte) error {
+	request, body, err := readHeader(frame)
+	if err != nil {
+		return err
+	}
+	if err := request.ReadFrom(body); err != nil {
+		return &frameError{fmt.Sprintf("%s version %d: %v", kmsg.NameForKey(request.Key()), request.GetVersion(), err)}
+	}
+	return nil
+}
+
+// readHeader finds out what a frame asks for.
+func readHeader(frame []byte) (request kmsg.Request, body []byte, err error) {
 	reader := kbin.Reader{Src: frame}
 	key, version := reader.Int16(), reader.Int16()
 	reader.Int32() // correlation id
 	reader.NullableString()
 	if !reader.Ok() {
-		return &frameError{"its header is cut short"}
+		return nil, nil, &frameError{"its header is cut short"}
 	}
-	request := kmsg.RequestForKey(key)
+	request = kmsg.RequestForKey(key)
 	if request == nil {
-		return &frameError{fmt.Sprintf("there is no API key %d", key)}
+		return nil, nil, &frameError{fmt.Sprintf("there is no API key %d", key)}
 	}
 	if version < 0 || version > request.MaxVersion() && key != apiVersions {
-		return &frameError{fmt.Sprintf("%s has no version %d", kmsg.NameForKey(key), version)}
+		return nil, nil, &frameError{fmt.Sprintf("%s has no version %d", kmsg.NameForKey(key), version)}
 	}
 	request.SetVersion(version)
 	if request.IsFlexible() {
 		if err := skipTags(&reader); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
-	if err := request.ReadFrom(reader.Src); err != nil {
-		return &frameError{fmt.Sprintf("%s version %d: %v", kmsg.NameForKey(key), version, err)}
-	}
-	return nil
+	return request, reader.Src, nil
 }
 
 // skipTags passes over a header's tagged fields. Their number comes from
