@@ -336,10 +336,12 @@ func (n *Node) startGateway(context.Context) (err error) {
 	return nil
 }
 
-// eventBytes is what an event counts in the memory bound.
+// eventBytes is what an event counts in the memory bound: several times what
+// real ones have, and an eighth of the largest that is taken.
 const eventBytes = 2 << 10
 
-// memoryBound is the most bytes that events on their way can take.
+// memoryBound is the most bytes that events on their way can take, at
+// eventBytes an event: all bounds but those of bodies and windows are in events.
 func (n *Node) memoryBound(gatewayBytes int64) int64 {
 	collecting := collector.DefaultConfig()
 	collecting.SegmentEvents, collecting.InFlight, collecting.WindowEvents = n.config.SegmentEvents, n.config.InFlight, n.config.Window

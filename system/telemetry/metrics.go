@@ -69,7 +69,7 @@ func New() *Metrics {
 			desc("adpulse_journal_backlog_segments", "Segments of a lane that are in the journal and not yet in Kafka.", "lane")),
 		memory: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "adpulse_memory_bound_bytes",
-			Help: "Most bytes that events in mailboxes, segments in flight and windows can take, computed at start.",
+			Help: "Most bytes that events in mailboxes, segments in flight and windows can take, at 2 KiB an event, computed at start.",
 		}),
 		segmentEvents: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "adpulse_segment_events",
