@@ -34,7 +34,7 @@ func simulatorName(i int) string { return fmt.Sprint("simulator-", i) }
 func (n *Node) claimLanes(ctx context.Context) error {
 	n.keeper = &laneKeeper{
 		store: n.store, node: n.config.Node, owner: n.id, leaseFor: n.config.LeaseFor,
-		log: n.log.Named("lanes"), now: time.Now,
+		log: n.log.Named("lanes"), now: n.between.clock(),
 		adopt: n.adopt, release: n.release, lost: n.lost,
 		held: make(map[messages.LaneID]messages.Lease), orphans: make(map[messages.LaneID]*orphan),
 	}
@@ -151,7 +151,7 @@ func (n *Node) startExporters(ctx context.Context) error {
 		stats := &exporter.Stats{Observe: n.exported}
 		n.exporters = append(n.exporters, stats)
 		props := exporter.Props(config, exporter.Parts{
-			Journal: n.store, Stream: exporterStream{n.stream}, TransactionalID: n.transactionalID(i),
+			Journal: n.store, Stream: n.between.stream(n.stream), TransactionalID: n.transactionalID(i),
 			Lost: n.lost, Stats: stats, Log: n.log.Named("exporter"),
 		}, lanes[exporterName(i)])
 		if err := n.guardian.Spawn(ctx, exporterName(i), props); err != nil {
@@ -313,7 +313,7 @@ func (n *Node) startGateway(context.Context) (err error) {
 	config := gateway.DefaultConfig()
 	config.Origins, config.ClientRate, config.TLSCert, config.TLSKey = c.Origins, c.ClientRate, c.HTTPTLSCert, c.HTTPTLSKey
 	n.gateway, err = gateway.New(config, gateway.Parts{
-		Events: n.ingress, Ready: n.ready, Metrics: n.metrics.Handler(), Log: n.log.Named("gateway"), Observe: n.metrics.Request,
+		Events: n.between.submitter(n.ingress), Ready: n.ready, Metrics: n.metrics.Handler(), Log: n.log.Named("gateway"), Observe: n.metrics.Request,
 	})
 	if err != nil {
 		return &FlagError{"http", err.Error(), "see --help for what the gateway takes"}

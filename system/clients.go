@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -62,10 +64,12 @@ func aerospikeTLS(c *Config) (*tls.Config, error) {
 	return authorities(c.EdgeTLSCA, "edge-tls-ca")
 }
 
-func openEdge(ctx context.Context, c *Config, embedded string, log *zap.Logger, metrics *telemetry.Metrics) (*edge.Store, error) {
+func openEdge(
+	ctx context.Context, c *Config, embedded string, log *zap.Logger, metrics *telemetry.Metrics, now func() time.Time,
+) (*edge.Store, error) {
 	config := edge.DefaultConfig()
 	config.Hosts, config.Namespace = addresses(c.Edge, embedded), c.Namespace
-	config.EventTTL, config.Log, config.Observe = c.DedupeFor, log.Named("edge"), metrics.Edge
+	config.EventTTL, config.Log, config.Observe, config.Now = c.DedupeFor, log.Named("edge"), metrics.Edge, now
 	if c.Edge != "" {
 		config.User, config.Password = c.EdgeUser, c.EdgePassword
 		var err error
@@ -97,10 +101,12 @@ func openCore(ctx context.Context, c *Config, embedded string) (*core.Store, err
 	return store, nil
 }
 
-func openStream(ctx context.Context, c *Config, embedded string, log *zap.Logger, failed func(string)) (*stream.Stream, error) {
+func openStream(
+	ctx context.Context, c *Config, embedded string, log *zap.Logger, failed func(string), hooks ...kgo.Hook,
+) (*stream.Stream, error) {
 	config := stream.DefaultConfig()
 	config.Brokers, config.Topic = addresses(c.Kafka, embedded), topicEvents
-	config.Log, config.Failed = log.Named("kafka-client"), failed
+	config.Log, config.Failed, config.Hooks = log.Named("kafka-client"), failed, hooks
 	if c.Kafka != "" {
 		config.SASL = mechanism(c)
 		if c.KafkaTLS || c.KafkaTLSCA != "" {

@@ -9,8 +9,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"adpulse/actors/collector"
+	"adpulse/actors/exporter"
 	"adpulse/messages"
-	"adpulse/system/edge"
 )
 
 // laneKeeper holds this node's leases. It claims the lanes of the node's
@@ -20,7 +21,7 @@ import (
 // Leases order the work, they do not carry the promise: two owners can never
 // both win a sequence, because a segment is created and never overwritten.
 type laneKeeper struct {
-	store    *edge.Store
+	store    laneStore
 	node     string
 	owner    string
 	leaseFor time.Duration
@@ -37,6 +38,29 @@ type laneKeeper struct {
 	orphans  map[messages.LaneID]*orphan // held, without a collector
 	stopping context.CancelFunc
 	stopped  chan struct{}
+}
+
+// laneStore is what a lane keeper needs of the edge store.
+type laneStore interface {
+	Lanes(ctx context.Context) ([]messages.Lease, error)
+	Claim(ctx context.Context, lane messages.LaneID, owner string, leaseFor time.Duration) (messages.Lease, error)
+	Renew(ctx context.Context, lease messages.Lease, leaseFor time.Duration) (messages.Lease, error)
+	Release(ctx context.Context, lease messages.Lease) error
+	Retire(ctx context.Context, lease messages.Lease) error
+	Checkpoint(ctx context.Context, lane messages.LaneID) (messages.Checkpoint, bool, error)
+	Head(ctx context.Context, lane messages.LaneID, after messages.Sequence) (messages.Sequence, error)
+	Read(ctx context.Context, lane messages.LaneID, from messages.Sequence, segmentsMax, bytesMax int) ([]*messages.Segment, error)
+	Seal(ctx context.Context, lane messages.LaneID, epoch messages.Epoch, from, to messages.Sequence) error
+	Trim(ctx context.Context, lane messages.LaneID, from, to messages.Sequence) error
+}
+
+// edgeStore is the edge store as a node uses it; *edge.Store is one.
+type edgeStore interface {
+	collector.Journal
+	exporter.Journal
+	laneStore
+	Ping(ctx context.Context) error
+	Close()
 }
 
 // orphan is a lane that nobody writes any more and that is to be retired.

@@ -19,7 +19,7 @@ import (
 	"adpulse/actors/simulator"
 	"adpulse/actors/supervision"
 	"adpulse/messages"
-	"adpulse/system/edge"
+	"adpulse/system/broker"
 	"adpulse/system/gateway"
 	"adpulse/system/stream"
 	"adpulse/system/telemetry"
@@ -38,8 +38,9 @@ type Node struct {
 	boot uuid.UUID
 
 	listener net.Listener
-	store    *edge.Store
+	store    edgeStore
 	stream   *stream.Stream
+	between  *interference
 	tags     []messages.TagID
 	keeper   *laneKeeper
 	actors   *actor.ActorSystem
@@ -80,6 +81,9 @@ func Open(ctx context.Context, config Config, log *zap.Logger, metrics *telemetr
 		return nil, err
 	}
 	n := &Node{config: config, log: log, metrics: metrics, failed: make(chan struct{}), boot: uuid.New()}
+	if n.between, err = interfere(log); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -140,13 +144,16 @@ func (n *Node) openStores(ctx context.Context) error {
 			return err
 		}
 		n.onClose(server.Close)
+		n.watchBroker(server)
 		kafkaAt = server.Addr().String()
 	}
-	if n.store, err = openEdge(ctx, c, edgeAt, n.log, n.metrics); err != nil {
+	store, err := openEdge(ctx, c, edgeAt, n.log, n.metrics, n.between.clock())
+	if err != nil {
 		return err
 	}
+	n.store = n.between.store(store)
 	n.onClose(func() error { n.store.Close(); return nil })
-	if n.stream, err = openStream(ctx, c, kafkaAt, n.log, n.metrics.KafkaError); err != nil {
+	if n.stream, err = openStream(ctx, c, kafkaAt, n.log, n.metrics.KafkaError, n.between.hooks()...); err != nil {
 		return err
 	}
 	n.onClose(func() error { n.stream.Close(); return nil })
@@ -154,6 +161,23 @@ func (n *Node) openStores(ctx context.Context) error {
 		return err
 	}
 	return n.readTags(ctx, coreAt)
+}
+
+// watchBroker ends the node when the embedded Kafka cannot write its log.
+func (n *Node) watchBroker(server *broker.Broker) {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.background.Go(func() {
+		select {
+		case <-server.Done():
+			n.fail(fmt.Errorf("the embedded Kafka: %w", server.Err()))
+		case <-ctx.Done():
+		}
+	})
+	n.onClose(func() error {
+		cancel()
+		n.background.Wait()
+		return nil
+	})
 }
 
 // tagsHeld bounds the tags that simulators choose from.

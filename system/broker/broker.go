@@ -18,6 +18,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -100,7 +101,14 @@ type Broker struct {
 	retention  chan struct{} // closed to end the ticker
 	background sync.WaitGroup
 	closing    sync.Once
-	failed     error
+	closed     error
+
+	faulting sync.Mutex
+	refusals *kfake.FaultHandle
+
+	falling sync.Once
+	fallen  chan struct{}
+	why     error
 }
 
 // Start opens the log and listens. The broker runs until Close.
@@ -109,7 +117,7 @@ type Broker struct {
 // when the directory cannot be used, and with ErrLocked when another process
 // uses it.
 func Start(ctx context.Context, config Config) (_ *Broker, err error) {
-	b := &Broker{config: config, retention: make(chan struct{})}
+	b := &Broker{config: config, retention: make(chan struct{}), fallen: make(chan struct{})}
 	if err := b.lockDir(); err != nil {
 		return nil, err
 	}
@@ -143,7 +151,7 @@ func (b *Broker) startCluster() (err error) {
 		kfake.NumBrokers(1),
 		kfake.DataDir(filepath.Join(b.config.Dir, logName)),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return b.guard, nil }),
-		kfake.WithLogger(kfakeLog{b.config.Log}),
+		kfake.WithLogger(kfakeLog{b.config.Log, b.fall}),
 	}
 	if b.config.Sync {
 		options = append(options, kfake.SyncWrites())
@@ -234,9 +242,9 @@ func (b *Broker) Close() error {
 		close(b.retention)
 		b.background.Wait()
 		b.cluster.Close()
-		b.failed = errors.Join(b.guard.stop(), b.unmark())
+		b.closed = errors.Join(b.guard.stop(), b.unmark())
 	})
-	return b.failed
+	return b.closed
 }
 
 func (b *Broker) unmark() error {
@@ -246,12 +254,42 @@ func (b *Broker) unmark() error {
 	return nil
 }
 
-// kfakeLog carries kfake's own log into ours.
-type kfakeLog struct{ log *zap.Logger }
+// Done is closed when the broker cannot write its log, on a full disk for
+// instance. Nobody is answered from then on; close it.
+func (b *Broker) Done() <-chan struct{} { return b.fallen }
+
+// Err is why Done was closed, nil before.
+func (b *Broker) Err() error {
+	select {
+	case <-b.fallen:
+		return b.why
+	default:
+		return nil
+	}
+}
+
+// fall is called by kfake before it answers what it could not write.
+func (b *Broker) fall(why string) {
+	b.guard.sick.Store(true)
+	b.falling.Do(func() {
+		b.why = fmt.Errorf("write the log in %s: %s", b.config.Dir, why)
+		close(b.fallen)
+	})
+}
+
+// kfakeLog carries kfake's own log into ours. What kfake cannot write it only
+// logs; its words for that are checked by a test.
+type kfakeLog struct {
+	log  *zap.Logger
+	fell func(why string)
+}
 
 // Logf implements kfake.Logger.
 func (l kfakeLog) Logf(level kfake.LogLevel, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
+	if level <= kfake.LogLevelWarn && strings.Contains(format, "persist") {
+		l.fell(message)
+	}
 	switch level {
 	case kfake.LogLevelError:
 		l.log.Error(message)

@@ -8,11 +8,14 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
+
+	"adpulse/system/internal/fault"
 )
 
 // guard is the listener between the world and kfake, which trusts its clients:
@@ -33,6 +36,10 @@ type guard struct {
 	ended bool
 	// work is the accepting goroutine and every live connection.
 	work sync.WaitGroup
+
+	// faults are a test's; sick is set for good when the log cannot be written.
+	faults fault.Set[Fault]
+	sick   atomic.Bool
 }
 
 func newGuard(listener net.Listener, config *Config) *guard {
@@ -160,6 +167,9 @@ type guarded struct {
 	frame   []byte // checked and not yet handed over
 	buffer  []byte
 	closing sync.Once
+	// unanswered is 1 more than the correlation id whose answer a fault keeps
+	// back, 0 when there is none.
+	unanswered atomic.Int64
 }
 
 // Close implements net.Conn.
@@ -175,8 +185,14 @@ func (c *guarded) Close() (err error) {
 }
 
 // Write implements net.Conn. A client that does not take its answer in time is
-// cut off.
+// cut off. kfake writes whole answers.
+//
+// Once the log could not be written no answer goes out any more: kfake says
+// that a transaction is committed also where its marker found no room.
 func (c *guarded) Write(answer []byte) (int, error) {
+	if c.guard.sick.Load() || c.withheld(answer) {
+		return 0, errors.Join(net.ErrClosed, c.Close())
+	}
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.guard.config.FrameTimeout)); err != nil {
 		return 0, err
 	}
@@ -238,6 +254,9 @@ func (c *guarded) next() error {
 	}
 	if err := checkRequest(c.buffer[4:]); err != nil {
 		return err
+	}
+	if !c.strike(c.buffer[4:]) {
+		return net.ErrClosed
 	}
 	c.frame = c.buffer
 	return nil

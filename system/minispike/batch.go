@@ -227,6 +227,7 @@ func (s *session) serveChunk(items []batchItem) int {
 		switch {
 		case item.refused != codeOK:
 			s.refuse(item.refused, item.index)
+		case item.writes() && s.entryRefused(item):
 		case item.writes():
 			s.store.lock(&s.change, &item.digest)
 			s.alter(&item.command, item.index)
@@ -239,6 +240,15 @@ func (s *session) serveChunk(items []batchItem) int {
 	}
 	s.commitBatch(items, s.order[first:], answers)
 	return len(items)
+}
+
+// entryRefused refuses one record of a batch where a fault says so.
+func (s *session) entryRefused(item *batchItem) bool {
+	fault, hit := s.server.config.Faults.strike(Entry)
+	if hit {
+		s.refuse(fault.Code, item.index)
+	}
+	return hit
 }
 
 // commitBatch makes what the records did certain; when that fails, each is

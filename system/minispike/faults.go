@@ -1,9 +1,9 @@
 package minispike
 
 import (
-	"math/rand/v2"
-	"sync"
 	"time"
+
+	"adpulse/system/internal/fault"
 )
 
 // Kind is a kind of request.
@@ -17,6 +17,7 @@ const (
 	Query                 // scans and queries
 	Info                  // info requests, the client's tending among them
 	Any                   // all of these
+	Entry                 // one record of a batch that writes; can be refused only
 )
 
 // Action is what a fault does.
@@ -49,65 +50,29 @@ type Fault struct {
 
 // Faults are the faults that a server has at the moment. The zero value has
 // none. It may be changed while the server runs, and used by several servers.
-type Faults struct {
-	mu     sync.Mutex
-	active []Fault
-	hits   int
-	chance *rand.Rand
-}
+type Faults struct{ set fault.Set[Fault] }
 
 // NewFaults returns faults whose chance follows the seed.
 func NewFaults(seed uint64) *Faults {
-	return &Faults{chance: rand.New(rand.NewPCG(seed, seed))}
+	f := &Faults{}
+	f.set.Seed(seed)
+	return f
 }
 
 // Set replaces the faults by these. Without any, the server is well again.
 func (f *Faults) Set(faults ...Fault) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.active = append([]Fault(nil), faults...)
-	f.hits = 0
+	f.set.Arm(faults, func(f Fault) fault.Terms { return fault.Terms{Count: f.Count, Chance: f.Chance} })
 }
 
 // Hits is how many requests faults have hit since the last Set.
-func (f *Faults) Hits() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.hits
-}
+func (f *Faults) Hits() int { return f.set.Hits() }
 
 // strike returns the fault that hits a request of the kind, if one does.
 func (f *Faults) strike(kind Kind) (Fault, bool) {
 	if f == nil {
 		return Fault{}, false
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.active {
-		fault := &f.active[i]
-		if fault.On != kind && fault.On != Any || !f.likely(fault.Chance) {
-			continue
-		}
-		hit := *fault
-		f.hits++
-		if fault.Count > 0 {
-			if fault.Count--; fault.Count == 0 {
-				f.active = append(f.active[:i], f.active[i+1:]...)
-			}
-		}
-		return hit, true
-	}
-	return Fault{}, false
-}
-
-func (f *Faults) likely(chance float64) bool {
-	if chance <= 0 {
-		return true
-	}
-	if f.chance == nil {
-		f.chance = rand.New(rand.NewPCG(1, 1))
-	}
-	return f.chance.Float64() < chance
+	return f.set.Strike(func(f Fault) bool { return f.On == kind || f.On == Any && kind != Entry })
 }
 
 // faulty serves a request under the faults of its kind.

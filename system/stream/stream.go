@@ -41,6 +41,8 @@ type Config struct {
 	// Failed, where set, hears of each failed conversation by its kind: open,
 	// fence, produce, transaction, read, ask. It may be called concurrently.
 	Failed func(kind string)
+	// Hooks hear of what every client says and hears on the wire.
+	Hooks []kgo.Hook
 	// Log hears of what the client makes up for.
 	Log *zap.Logger
 }
@@ -91,7 +93,7 @@ func (s *Stream) connect(more ...kgo.Opt) (*kgo.Client, error) {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(s.config.Brokers...), kgo.ClientID("adpulse"),
 		kgo.MetadataMinAge(250 * time.Millisecond), kgo.DialTimeout(5 * time.Second),
-		kgo.WithLogger(kzap.New(s.config.Log, kzap.Level(kgo.LogLevelWarn))),
+		kgo.WithLogger(kzap.New(s.config.Log, kzap.Level(kgo.LogLevelWarn))), kgo.WithHooks(s.config.Hooks...),
 	}
 	if s.config.TLS != nil {
 		options = append(options, kgo.DialTLSConfig(s.config.TLS))
