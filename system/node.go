@@ -165,17 +165,18 @@ func (n *Node) openStores(ctx context.Context) error {
 
 // watchBroker ends the node when the embedded Kafka cannot write its log.
 func (n *Node) watchBroker(server *broker.Broker) {
-	ctx, cancel := context.WithCancel(context.Background())
-	n.background.Go(func() {
+	closing, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
 		select {
 		case <-server.Done():
 			n.fail(fmt.Errorf("the embedded Kafka: %w", server.Err()))
-		case <-ctx.Done():
+		case <-closing:
 		}
-	})
+	}()
 	n.onClose(func() error {
-		cancel()
-		n.background.Wait()
+		close(closing)
+		<-watched
 		return nil
 	})
 }
