@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,13 +28,14 @@ import (
 // do in the environment:
 //
 //	ADPULSE_FAILPOINTS  what to do where, see failpoint.Parse; the names are below
-//	ADPULSE_CLOCK       how far the clock is off, for instance 1h or -30s
+//	ADPULSE_CLOCK       how far the clock is off, for instance 1h, or since when: -30s@2s
 //	ADPULSE_SABOTAGE    a promise to break: one of the sabotages below
 //
 // It exists in builds with the tag chaos only.
 type interference struct {
 	points   *failpoint.Set
 	offset   time.Duration
+	jumps    time.Time
 	sabotage string
 
 	mu     sync.Mutex
@@ -80,8 +82,17 @@ func interfere(log *zap.Logger) (*interference, error) {
 		return nil, fmt.Errorf("ADPULSE_FAILPOINTS: %w", err)
 	}
 	if text := os.Getenv("ADPULSE_CLOCK"); text != "" {
-		if i.offset, err = time.ParseDuration(text); err != nil {
+		off, after, later := strings.Cut(text, "@")
+		if i.offset, err = time.ParseDuration(off); err != nil {
 			return nil, fmt.Errorf("ADPULSE_CLOCK: %w", err)
+		}
+		i.jumps = time.Now()
+		if later {
+			wait, err := time.ParseDuration(after)
+			if err != nil {
+				return nil, fmt.Errorf("ADPULSE_CLOCK: %w", err)
+			}
+			i.jumps = i.jumps.Add(wait)
 		}
 	}
 	log.Warn("this build is for chaos tests: it can be told to crash and to break its promise",
@@ -90,7 +101,13 @@ func interfere(log *zap.Logger) (*interference, error) {
 }
 
 func (i *interference) clock() func() time.Time {
-	return func() time.Time { return time.Now().Add(i.offset).Round(0) }
+	return func() time.Time {
+		now := time.Now()
+		if i.offset == 0 || now.Before(i.jumps) {
+			return now
+		}
+		return now.Add(i.offset).Round(0)
+	}
 }
 
 func (i *interference) store(s *edge.Store) edgeStore {

@@ -121,6 +121,10 @@ func (p *process) signal(s syscall.Signal) {
 	_ = p.command.Process.Signal(s)
 }
 
+// freeze and thaw stop the process and let it go on.
+func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+
 // kill is kill -9, and waits until the process is gone.
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)

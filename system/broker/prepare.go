@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // segmentsPerPartition is into how many files retention divides what a
@@ -96,5 +97,30 @@ func abortOpen(ctx context.Context, client *kgo.Client) (aborted int, err error)
 			}
 		}
 	}
-	return len(markers), err
+	if err != nil {
+		return 0, err
+	}
+	return len(markers), fenceAll(ctx, client, listed.TransactionalIDs())
 }
+
+// fenceAll makes the commits of every producer fail that has outlived the
+// broker, on another node. kfake knows nothing of the markers above, and answers
+// the commit of an aborted transaction as if it were that of the one before.
+func fenceAll(ctx context.Context, client *kgo.Client, ids []string) error {
+	for _, id := range ids {
+		request := kmsg.NewPtrInitProducerIDRequest()
+		request.TransactionalID, request.TransactionTimeoutMillis = &id, fenceTimeoutMillis
+		response, err := request.RequestWith(ctx, client)
+		if err == nil {
+			err = kerr.ErrorForCode(response.ErrorCode)
+		}
+		if err != nil {
+			return fmt.Errorf("fence transactional id %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// fenceTimeoutMillis is the transaction timeout that a fencing needs to name;
+// whoever produces next names its own.
+const fenceTimeoutMillis = 60_000
