@@ -59,9 +59,24 @@ var (
 	// ErrTaken: an older owner's segment lies at this sequence. It is valid and
 	// stays; write at the next sequence.
 	ErrTaken = errors.New("sequence taken by an older owner")
-	// ErrHeld: another node holds the lane's lease and it has not run out.
+	// ErrHeld: another node holds the lane's lease and it has not run out. It is
+	// in the chain of a *HeldError.
 	ErrHeld = errors.New("held by another node")
 )
+
+// HeldError is ErrHeld with who holds the lane and until when.
+type HeldError struct {
+	Owner string
+	Until time.Time
+}
+
+// Error implements error.
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%v: %s, until %s", ErrHeld, e.Owner, e.Until.UTC().Format(time.RFC3339Nano))
+}
+
+// Unwrap makes errors.Is(e, ErrHeld) true.
+func (e *HeldError) Unwrap() error { return ErrHeld }
 
 // Lease is the right to write and to export a lane.
 type Lease struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,20 +76,33 @@ type orphan struct {
 // claimEvery is how often a lane that another process holds is tried again.
 const claimEvery = 500 * time.Millisecond
 
-// claimOwn claims the lanes of this node's collectors. Where another process
-// holds one it waits for that lease to run out, and no longer.
+// claimOwn claims lanes for this node's collectors. Where another process of the
+// node's name holds one it waits for that lease to run out, and no longer. A
+// lane that another node has adopted stays there until it is exported and
+// retired; the next one is taken instead.
 func (k *laneKeeper) claimOwn(ctx context.Context, collectors int) ([]messages.Lease, error) {
-	leases := make([]messages.Lease, collectors)
-	for i := range leases {
+	var leases []messages.Lease
+	for i := 0; len(leases) < collectors; i++ {
 		lane := messages.NewLaneID(k.node, i)
 		lease, err := k.await(ctx, lane)
-		if err != nil {
-			return nil, err
+		if held := (*messages.HeldError)(nil); errors.As(err, &held) {
+			k.log.Info("another node has adopted a lane of this one; taking the next",
+				zap.String("lane", string(lane)), zap.String("owner", held.Owner))
+			continue
 		}
-		leases[i] = lease
+		if err != nil {
+			return leases, err
+		}
+		leases = append(leases, lease)
 		k.hold(lease)
 	}
 	return leases, nil
+}
+
+// ofThisNode tells whether an owner is a process of this node's name.
+func (k *laneKeeper) ofThisNode(owner string) bool {
+	name, _, _ := strings.Cut(owner, "@")
+	return name == k.node
 }
 
 func (k *laneKeeper) await(ctx context.Context, lane messages.LaneID) (messages.Lease, error) {
@@ -100,7 +114,7 @@ func (k *laneKeeper) await(ctx context.Context, lane messages.LaneID) (messages.
 		if err == nil {
 			return lease, nil
 		}
-		if !errors.Is(err, messages.ErrHeld) {
+		if held := (*messages.HeldError)(nil); !errors.As(err, &held) || !k.ofThisNode(held.Owner) {
 			return lease, fmt.Errorf("claim lane %s: %w", lane, err)
 		}
 		if !said {

@@ -136,7 +136,7 @@ var failpoints = []struct {
 	{"after-commit", 30},
 	{"checkpointed", 12},
 	{"trimming", 1},
-	{"lane-claimed", 3},
+	{"lane-claimed", 1},
 	{"lane-sealed", 1},
 	{"predecessor-fenced", 1},
 	{"tail-read", 1},

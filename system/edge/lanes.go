@@ -44,7 +44,8 @@ var errContended = errors.New("record keeps being changed by others")
 // Claim takes a lane for owner until leaseFor from now: a new lane, owner's
 // own, or one whose lease has run out or that is retired. Every claim counts
 // the epoch up, so that whoever held the lane before is fenced, be it an
-// earlier process of the same owner. ErrHeld when another owner's lease runs.
+// earlier process of the same owner. A *messages.HeldError when another owner's
+// lease runs.
 //
 // The transactional id of whoever exported the lane before is kept.
 func (s *Store) Claim(ctx context.Context, lane messages.LaneID, owner string, leaseFor time.Duration) (lease messages.Lease, err error) {
@@ -57,7 +58,7 @@ func (s *Store) Claim(ctx context.Context, lane messages.LaneID, owner string, l
 			}
 		}
 		if there && !now.Retired && now.Owner != "" && now.Owner != owner && at.Before(now.Expires) {
-			return now, fmt.Errorf("%w: %s, until %s", messages.ErrHeld, now.Owner, now.Expires.UTC().Format(time.RFC3339Nano))
+			return now, &messages.HeldError{Owner: now.Owner, Until: now.Expires}
 		}
 		now.Owner, now.Epoch, now.Expires, now.Retired = owner, now.Epoch+1, at.Add(leaseFor), false
 		return now, nil
