@@ -147,7 +147,7 @@ func (s *interferedStore) Append(ctx context.Context, segment *messages.Segment)
 	if s.sabotage == ackBeforeWrite {
 		late := *segment
 		go func() {
-			time.Sleep(time.Duration(20+rand.IntN(60)) * time.Millisecond)
+			<-time.After(time.Duration(20+rand.IntN(60)) * time.Millisecond)
 			// What becomes of it nobody asks: that is what is wrong with it.
 			_ = s.Store.Append(context.WithoutCancel(ctx), &late)
 		}()

@@ -22,7 +22,15 @@ type options struct {
 	Program        string
 	Sabotage       string
 	Dir            string
+	Only           string
 	Out            io.Writer
+}
+
+// choice is one of the things that a round may do.
+type choice struct {
+	name   string
+	weight int
+	do     func() error
 }
 
 // run is an arena that is being fought in.
@@ -35,6 +43,7 @@ type arena struct {
 	begun  time.Time
 
 	crashes  int
+	rounds   int
 	counts   map[string]int // of attacks, by their kind
 	timeline []string
 	points   []string // failpoints still to be taken before all come again
@@ -90,6 +99,37 @@ func enter(ctx context.Context, o options, name string, fight func(context.Conte
 		return &differError{name, o.Seed, books, a.timeline}
 	}
 	return nil
+}
+
+// roundsPerCrash bounds a run of rounds that crash nothing.
+const roundsPerCrash = 4
+
+// goesOn counts rounds and tells whether there is one more.
+func (a *arena) goesOn() bool {
+	a.rounds++
+	a.load.nextRound()
+	return a.crashes < a.Crashes && a.rounds <= a.Crashes*roundsPerCrash
+}
+
+// draw does one of the choices, by weight, or of those that were asked for.
+func (a *arena) draw(choices []choice) error {
+	if a.Only != "" {
+		choices = slices.DeleteFunc(choices, func(c choice) bool { return c.name != a.Only })
+	}
+	total := 0
+	for _, c := range choices {
+		total += c.weight
+	}
+	if total == 0 {
+		return fmt.Errorf("there is no attack %q in this arena", a.Only)
+	}
+	at := a.chance.IntN(total)
+	for _, c := range choices {
+		if at -= c.weight; at < 0 {
+			return c.do()
+		}
+	}
+	panic("unreachable: the weights are fewer than their sum")
 }
 
 // say adds a line to the timeline and shows it.

@@ -32,11 +32,10 @@ func fightEmbedded(ctx context.Context, a *arena) (*ledger, error) {
 	}
 	a.load = startLoad(ctx, a.Senders, a.Batch, e.http)
 	defer a.load.abandon()
-	for a.crashes < a.Crashes {
+	for a.goesOn() {
 		if err := e.round(ctx); err != nil {
 			return nil, err
 		}
-		a.load.nextRound()
 	}
 	return e.settle(ctx)
 }
@@ -53,29 +52,32 @@ func (e *embedded) start(environment ...string) (*process, error) {
 
 // round starts the node, lets it work, and ends it in one of the ways.
 func (e *embedded) round(ctx context.Context) error {
-	switch draw := e.chance.IntN(100); {
-	case draw < 60:
-		name, setting := e.point("kill")
-		return e.untilPoint(ctx, name, setting)
-	case draw < 80:
-		acks := 300 + e.chance.IntN(6000)
-		return e.crash(ctx, "kill -9 under load", func(p *process) {
-			e.await(ctx, p, e.load.more(acks), reachWithin)
-		})
-	case draw < 90:
-		after := time.Duration(e.chance.IntN(1500)) * time.Millisecond
-		return e.crash(ctx, "kill -9 while starting", func(p *process) { e.await(ctx, p, nil, after) })
-	case draw < 95:
-		acks := 300 + e.chance.IntN(4000)
-		after := time.Duration(e.chance.IntN(150)) * time.Millisecond
-		return e.crash(ctx, "kill -9 while draining", func(p *process) {
-			e.await(ctx, p, e.load.more(acks), reachWithin)
-			p.signal(syscall.SIGTERM)
-			e.await(ctx, p, nil, after)
-		})
-	default:
-		return e.terminate(ctx)
-	}
+	return e.draw([]choice{
+		{"failpoint", 60, func() error {
+			name, setting := e.point("kill")
+			return e.untilPoint(ctx, name, setting)
+		}},
+		{"kill", 20, func() error {
+			acks := 300 + e.chance.IntN(6000)
+			return e.crash(ctx, "kill -9 under load", func(p *process) {
+				e.await(ctx, p, e.load.more(acks), reachWithin)
+			})
+		}},
+		{"kill starting", 10, func() error {
+			after := time.Duration(e.chance.IntN(1500)) * time.Millisecond
+			return e.crash(ctx, "kill -9 while starting", func(p *process) { e.await(ctx, p, nil, after) })
+		}},
+		{"kill draining", 5, func() error {
+			acks := 300 + e.chance.IntN(4000)
+			after := time.Duration(e.chance.IntN(150)) * time.Millisecond
+			return e.crash(ctx, "kill -9 while draining", func(p *process) {
+				e.await(ctx, p, e.load.more(acks), reachWithin)
+				p.signal(syscall.SIGTERM)
+				e.await(ctx, p, nil, after)
+			})
+		}},
+		{"terminate", 5, func() error { return e.terminate(ctx) }},
+	})
 }
 
 // await waits for a signal, the process's end, or so long.

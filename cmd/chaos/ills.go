@@ -77,7 +77,7 @@ var edgeIlls = []ill{
 }
 
 // sicken gives a store an illness for a while.
-func (s *shared) sicken(ctx context.Context, of ill) {
+func (s *shared) sicken(ctx context.Context, of ill) error {
 	s.work(ctx, 1000)
 	if of.kafka != nil {
 		s.kafka.Fault(of.kafka...)
@@ -88,6 +88,7 @@ func (s *shared) sicken(ctx context.Context, of ill) {
 	hits := s.heal()
 	s.count(of.name)
 	s.say("%s, %d requests hit; %d acknowledged", of.name, hits, s.load.acknowledged())
+	return nil
 }
 
 // heal makes both stores well, and tells how many requests were hit.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -162,7 +163,7 @@ func eachLine(lines io.Reader, visit func(id uuid.UUID, place string)) error {
 	reader := bufio.NewReaderSize(lines, 1<<16)
 	for {
 		line, err := reader.ReadSlice('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -301,4 +302,3 @@ func leftover(ctx context.Context, store *edge.Store) (string, error) {
 	}
 	return "", nil
 }
-

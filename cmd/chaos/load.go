@@ -80,8 +80,13 @@ func startLoad(ctx context.Context, senders, events int, targets ...string) *loa
 	return l
 }
 
-// timeoutOf a request: a frozen node does not answer.
-const timeoutOf = 5 * time.Second
+const (
+	// timeoutOf a request: a frozen node does not answer.
+	timeoutOf = 5 * time.Second
+	// paceOf is the mean time between a client's requests. The crashes are what
+	// is tried here, not the rate.
+	paceOf = 8 * time.Millisecond
+)
 
 func (l *load) send(ctx context.Context, number int) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1}
@@ -92,10 +97,12 @@ func (l *load) send(ctx context.Context, number int) {
 		if b == nil {
 			return
 		}
+		pause := rand.N(2 * paceOf)
 		if !l.post(ctx, client, l.targets[number%len(l.targets)], b) {
 			l.again(b)
-			wait(ctx, 10*time.Millisecond+rand.N(40*time.Millisecond))
+			pause = 10*time.Millisecond + rand.N(40*time.Millisecond)
 		}
+		wait(ctx, pause)
 	}
 }
 

@@ -59,6 +59,7 @@ func run(ctx context.Context, args []string) int {
 	f.IntVar(&o.Batch, "batch", o.Batch, "events of one request")
 	f.StringVar(&o.Program, "program", "", "a build of adpulse with the tag chaos; empty builds one")
 	f.StringVar(&o.Sabotage, "sabotage", "", "break the promise on purpose: ack-before-write, ignore-tail, checkpoint-before-commit or no-fencing")
+	f.StringVar(&o.Only, "only", "", "one kind of attack only: failpoint, kill, freeze, clock, kafka, edge and others")
 	f.StringVar(&o.Dir, "dir", "", "keep everything in this directory; empty is a temporary one, removed at the end")
 	started := false
 	root.RunE = func(c *cobra.Command, _ []string) error {

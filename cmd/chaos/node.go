@@ -68,7 +68,11 @@ const linesKept = 3000
 
 // start runs a node in a clean environment.
 func start(program string, environment []string, args ...string) (*process, error) {
-	p := &process{command: exec.Command(program, args...), ended: make(chan struct{}), reached: make(chan string, 1)}
+	p := &process{
+		// No context ends a node: how it ends is what this is about.
+		command: exec.CommandContext(context.Background(), program, args...),
+		ended:   make(chan struct{}), reached: make(chan string, 1),
+	}
 	for _, pair := range os.Environ() {
 		if !strings.HasPrefix(pair, "ADPULSE_") {
 			p.command.Env = append(p.command.Env, pair)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type shared struct {
 	kafka   *broker.Broker
 	config  broker.Config
 	members []*member
+	// kafkaLeft and edgeLeft are still to be drawn before all come again.
+	kafkaLeft, edgeLeft []ill
 }
 
 // member is one of the nodes, kept running as an init system would.
@@ -78,11 +81,10 @@ func fightShared(ctx context.Context, a *arena) (_ *ledger, err error) {
 	}()
 	a.load = startLoad(ctx, a.Senders, a.Batch, targets...)
 	defer a.load.abandon()
-	for a.crashes < a.Crashes {
+	for a.goesOn() {
 		if err := s.round(ctx); err != nil {
 			return nil, err
 		}
-		a.load.nextRound()
 	}
 	return s.settle(ctx)
 }
@@ -139,32 +141,38 @@ func (s *shared) round(ctx context.Context) error {
 	if s.chance.IntN(2) == 0 {
 		victim, other = other, victim
 	}
-	switch draw := s.chance.IntN(100); {
-	case draw < 35:
-		return s.point(ctx, victim)
-	case draw < 50:
-		s.work(ctx, 2000)
-		s.kill(victim, "kill -9 under load")
-	case draw < 55:
-		s.work(ctx, 2000)
-		s.kill(victim, "kill -9 of both nodes")
-		s.kill(other, "kill -9 of both nodes")
-	case draw < 65:
-		return s.freeze(ctx, victim)
-	case draw < 70:
-		return s.clock(ctx, victim)
-	case draw < 73:
-		return s.terminate(ctx, victim)
-	case draw < 76:
-		return s.stealIdentity(ctx, victim)
-	case draw < 80:
-		return s.restartKafka(ctx)
-	case draw < 90:
-		s.sicken(ctx, kafkaIlls[s.chance.IntN(len(kafkaIlls))])
-	default:
-		s.sicken(ctx, edgeIlls[s.chance.IntN(len(edgeIlls))])
+	return s.draw([]choice{
+		{"failpoint", 35, func() error { return s.point(ctx, victim, other) }},
+		{"kill", 15, func() error {
+			s.work(ctx, 2000)
+			s.kill(victim, "kill -9 under load")
+			return nil
+		}},
+		{"kill both", 5, func() error {
+			s.work(ctx, 2000)
+			s.kill(victim, "kill -9 of both nodes")
+			s.kill(other, "kill -9 of both nodes")
+			return nil
+		}},
+		{"freeze", 10, func() error { return s.freeze(ctx, victim) }},
+		{"clock", 5, func() error { return s.clock(ctx, victim) }},
+		{"terminate", 3, func() error { return s.terminate(ctx, victim) }},
+		{"fence", 3, func() error { return s.stealIdentity(ctx, victim) }},
+		{"kafka restart", 4, func() error { return s.restartKafka(ctx) }},
+		{"kafka", 10, func() error { return s.sicken(ctx, nextOf(s, &s.kafkaLeft, kafkaIlls)) }},
+		{"edge", 10, func() error { return s.sicken(ctx, nextOf(s, &s.edgeLeft, edgeIlls)) }},
+	})
+}
+
+// nextOf draws from all before it draws one again.
+func nextOf(s *shared, left *[]ill, all []ill) ill {
+	if len(*left) == 0 {
+		*left = slices.Clone(all)
+		s.chance.Shuffle(len(all), func(i, j int) { (*left)[i], (*left)[j] = (*left)[j], (*left)[i] })
 	}
-	return nil
+	of := (*left)[0]
+	*left = (*left)[1:]
+	return of
 }
 
 // work waits until some more is acknowledged, or for a while.
@@ -185,13 +193,18 @@ func (s *shared) kill(m *member, kind string) {
 	s.say("%s: node %s; %d acknowledged", kind, m.name, s.load.acknowledged())
 }
 
-// point starts a node anew so that it kills itself at a failpoint.
-func (s *shared) point(ctx context.Context, m *member) error {
+// point starts a node anew so that it kills itself at a failpoint. One of them
+// is where it adopts a lane; the other node has to die first for that.
+func (s *shared) point(ctx context.Context, m, other *member) error {
 	m.process.kill()
 	name, setting := s.arena.point("kill")
 	m.environment = []string{setting}
 	if err := m.start(); err != nil {
 		return err
+	}
+	if name == "predecessor-fenced" {
+		s.work(ctx, 500)
+		s.kill(other, "kill -9 under load")
 	}
 	timer := time.NewTimer(reachWithin)
 	defer timer.Stop()

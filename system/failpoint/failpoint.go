@@ -98,7 +98,7 @@ func (s *Set) Reach(name string) {
 		return
 	}
 	if p.delay > 0 {
-		time.Sleep(rand.N(p.delay))
+		<-time.After(rand.N(p.delay))
 	}
 	fmt.Fprintf(s.out, "failpoint %s\n", name)
 	signal := syscall.SIGKILL
