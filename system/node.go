@@ -19,7 +19,6 @@ import (
 	"adpulse/actors/simulator"
 	"adpulse/actors/supervision"
 	"adpulse/messages"
-	"adpulse/system/broker"
 	"adpulse/system/gateway"
 	"adpulse/system/stream"
 	"adpulse/system/telemetry"
@@ -128,6 +127,7 @@ func (n *Node) openStores(ctx context.Context) error {
 			return err
 		}
 		n.onClose(server.Close)
+		n.watch("edge store", server)
 		edgeAt = server.Addr().String()
 	}
 	if c.Core == "" {
@@ -136,6 +136,7 @@ func (n *Node) openStores(ctx context.Context) error {
 			return err
 		}
 		n.onClose(server.Close)
+		n.watch("core store", server)
 		coreAt = server.Addr().String()
 	}
 	if c.Kafka == "" {
@@ -144,7 +145,7 @@ func (n *Node) openStores(ctx context.Context) error {
 			return err
 		}
 		n.onClose(server.Close)
-		n.watchBroker(server)
+		n.watch("Kafka", server)
 		kafkaAt = server.Addr().String()
 	}
 	store, err := openEdge(ctx, c, edgeAt, n.log, n.metrics, n.between.clock())
@@ -163,14 +164,20 @@ func (n *Node) openStores(ctx context.Context) error {
 	return n.readTags(ctx, coreAt)
 }
 
-// watchBroker ends the node when the embedded Kafka cannot write its log.
-func (n *Node) watchBroker(server *broker.Broker) {
+// embedded is a server inside the node.
+type embedded interface {
+	Done() <-chan struct{}
+	Err() error
+}
+
+// watch ends the node when an embedded server cannot go on.
+func (n *Node) watch(name string, server embedded) {
 	closing, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
 		select {
 		case <-server.Done():
-			n.fail(fmt.Errorf("the embedded Kafka: %w", server.Err()))
+			n.fail(fmt.Errorf("the embedded %s cannot go on: %w", name, server.Err()))
 		case <-closing:
 		}
 	}()

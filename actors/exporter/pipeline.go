@@ -269,11 +269,15 @@ func (e *Exporter) read(m *readStep) {
 	if m.generation != e.generation {
 		return
 	}
-	m.lane.reading = false
 	if m.err != nil {
-		e.fail("reading the journal", m.err, e.pump)
+		// Until then nothing else makes it read.
+		e.fail("reading the journal", m.err, func() {
+			m.lane.reading = false
+			e.pump()
+		})
 		return
 	}
+	m.lane.reading = false
 	for _, s := range m.segments {
 		m.lane.hold(s)
 	}

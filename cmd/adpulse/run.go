@@ -23,6 +23,9 @@ const (
 	logEvery    = 10 * time.Second
 )
 
+// lastWords is what a node that has failed may take to stop.
+const lastWords = 5 * time.Second
+
 // node is a running system; *system.Node is one.
 type node interface {
 	Status() system.Status
@@ -107,10 +110,18 @@ func (p *program) runNode(ctx context.Context, o *runOptions) (failed error) {
 
 	fatal := p.watch(ctx, n, o.duration, log, bottom)
 	// The drain has its own time: ctx has ended when a signal asked to stop.
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.config.DrainTimeout)
+	within := o.config.DrainTimeout
+	if fatal != nil {
+		within = min(within, lastWords) // it will hardly drain any more
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	err = n.Stop(drain)
 	status := n.Status()
+	if err != nil && fatal != nil {
+		log.Warn("not drained; what was acknowledged is in the journal and is exported by the next run", zap.Error(err))
+		err = nil
+	}
 	if err != nil {
 		err = fmt.Errorf("stop: %w", err)
 		if errors.Is(err, context.DeadlineExceeded) {

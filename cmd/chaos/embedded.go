@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of the waits for a system that is well.
@@ -76,6 +79,7 @@ func (e *embedded) round(ctx context.Context) error {
 				e.await(ctx, p, nil, after)
 			})
 		}},
+		{"disk full", 4, func() error { return e.fillDisk(ctx) }},
 		{"terminate", 5, func() error { return e.terminate(ctx) }},
 	})
 }
@@ -138,6 +142,35 @@ func (e *embedded) untilPoint(ctx context.Context, name, setting string) error {
 		return ctx.Err()
 	case ended:
 		return fmt.Errorf("the node ended by itself:\n%s", p.said())
+	}
+	e.crashed(kind)
+	return e.load.err()
+}
+
+// fillDisk lets no file of the node's grow any more, and waits until the node
+// has noticed and ended; the next one has room again.
+func (e *embedded) fillDisk(ctx context.Context) error {
+	p, err := e.start()
+	if err != nil {
+		return err
+	}
+	e.await(ctx, p, e.load.more(1+e.chance.IntN(3000)), reachWithin)
+	size := uint64(1) << (10 + e.chance.IntN(12))
+	limit := unix.Rlimit{Cur: size, Max: size}
+	if err := unix.Prlimit(p.command.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+		p.kill()
+		return fmt.Errorf("limit the size of a node's files: %w", err)
+	}
+	e.await(ctx, p, nil, reachWithin)
+	kind := "disk full, node ended by itself"
+	if p.alive() {
+		kind = "disk full, then kill -9"
+	} else if said := p.said(); !strings.Contains(said, "cannot go on") {
+		return fmt.Errorf("the node does not say that its disk is full:\n%s", said)
+	}
+	p.kill()
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	e.crashed(kind)
 	return e.load.err()

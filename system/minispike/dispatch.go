@@ -4,7 +4,10 @@ import (
 	"errors"
 )
 
-var errDropped = errors.New("connection dropped by a fault")
+var (
+	errDropped = errors.New("connection dropped by a fault")
+	errFallen  = errors.New("the store cannot be written")
+)
 
 // handler carries out one kind of request. An error ends the connection.
 type handler func(*session, *message) error

@@ -105,6 +105,8 @@ func (s *session) refuse(code byte, index uint32) {
 
 // fail answers for a command that the store could not carry out.
 func (s *session) fail(err error, index uint32) {
-	s.log.Error("command failed", zap.Error(err))
+	if s.server.Err() == nil { // it has said so, once
+		s.log.Error("command failed", zap.Error(err))
+	}
 	s.refuse(codeUnknown, index)
 }

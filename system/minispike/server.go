@@ -106,6 +106,11 @@ type Server struct {
 	started  time.Time
 	sessions atomic.Int64
 
+	falling sync.Once
+	seized  atomic.Bool
+	fallen  chan struct{}
+	why     error
+
 	defining sync.Mutex // index definitions and truncations
 	mu       sync.Mutex
 	closed   bool
@@ -129,10 +134,10 @@ func Start(config Config) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: config.Log, listener: listener, started: time.Now(),
-		conns: make(map[net.Conn]struct{}), stopping: make(chan struct{}),
+		conns: make(map[net.Conn]struct{}), stopping: make(chan struct{}), fallen: make(chan struct{}),
 	}
 	if s.access, err = accessAddress(config.Advertise, listener.Addr()); err == nil {
-		s.store, err = openStore(config)
+		s.store, err = openStore(config, s.fall, s.seize)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("minispike: %w", err), listener.Close())
@@ -181,7 +186,8 @@ func accessAddress(advertise string, listening net.Addr) (string, error) {
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Close ends every connection, waits for what is being done, and closes the
-// store. A second Close does nothing.
+// store. A second Close does nothing. A store whose disk failed may be beyond
+// closing; then Close says so, and goroutines stay behind.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -195,8 +201,41 @@ func (s *Server) Close() error {
 		_ = conn.Close() // its session, waited for below, closes it as well
 	}
 	s.mu.Unlock()
+	if s.seized.Load() {
+		return errors.Join(err, fmt.Errorf("leave the store as it is: %w", s.Err()))
+	}
 	s.work.Wait()
 	return errors.Join(err, s.store.close())
+}
+
+// Done is closed when the store cannot be written, on a full disk for instance.
+// Readers may have seen by then what a restart takes back, so nobody is answered
+// any more; close the server.
+func (s *Server) Done() <-chan struct{} { return s.fallen }
+
+// Err is why Done was closed, nil before.
+func (s *Server) Err() error {
+	select {
+	case <-s.fallen:
+		return s.why
+	default:
+		return nil
+	}
+}
+
+// seize falls, and makes Close leave the store as it is: whoever waits for it
+// waits for ever.
+func (s *Server) seize(why error) {
+	s.seized.Store(true)
+	s.fall(why)
+}
+
+func (s *Server) fall(why error) {
+	s.falling.Do(func() {
+		s.why = why
+		s.log.Error("the store cannot be written; nobody is answered any more", zap.Error(why))
+		close(s.fallen)
+	})
 }
 
 // learn has the store find out which records it has.

@@ -124,6 +124,11 @@ func (s *session) send() error {
 	if len(s.out) == 0 {
 		return nil
 	}
+	select {
+	case <-s.server.fallen:
+		return errFallen
+	default:
+	}
 	if err := s.conn.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
 		return fmt.Errorf("set the write deadline: %w", err)
 	}
@@ -151,5 +156,5 @@ func (s *session) shrink() {
 // expected says whether the end of a connection needs no word in the log.
 func expected(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) ||
-		errors.Is(err, errDropped)
+		errors.Is(err, errDropped) || errors.Is(err, errFallen)
 }

@@ -25,6 +25,9 @@ type store struct {
 	writes  atomic.Uint64 // numbers the expiry entries; starts at the time of opening
 	clock   func() time.Time
 	ttl     uint32 // the namespace's default, seconds; 0 never
+	// broken is told when the log could not be written, before anybody else is;
+	// seized that Pebble is beyond closing, too.
+	broken, seized func(error)
 }
 
 const (
@@ -40,7 +43,7 @@ const (
 	l0Compaction = 12
 )
 
-func openStore(config Config) (*store, error) {
+func openStore(config Config, broken, seized func(error)) (*store, error) {
 	dir, fs := config.Dir, vfs.Default
 	switch {
 	case dir == "":
@@ -59,7 +62,7 @@ func openStore(config Config) (*store, error) {
 		L0StopWritesThreshold:       64,
 		LBaseMaxBytes:               256 << 20,
 		MaxOpenFiles:                1000,
-		Logger:                      pebbleLog{config.Log.Named("pebble").Sugar()},
+		Logger:                      pebbleLog{config.Log.Named("pebble").Sugar(), seized},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
 	for i := range options.Levels {
@@ -82,7 +85,7 @@ func openStore(config Config) (*store, error) {
 	}
 	s := &store{
 		db: db, cache: cache, stripes: new(stripes), clock: time.Now,
-		ttl: uint32(config.DefaultTTL / time.Second),
+		ttl: uint32(config.DefaultTTL / time.Second), broken: broken, seized: seized,
 	}
 	s.writes.Store(uint64(time.Now().UnixNano()))
 	s.indexes.Store(&indexSet{})
@@ -230,7 +233,7 @@ func (st *store) commit(c *change) error {
 	for _, stripe := range c.locked {
 		st.stripes[stripe].pending.Add(1)
 	}
-	err := st.db.ApplyNoSyncWait(c.batch, pebble.Sync)
+	err := st.guarded(func() error { return st.db.ApplyNoSyncWait(c.batch, pebble.Sync) })
 	locked := c.locked
 	c.locked = c.locked[:0] // from here on nobody else may unlock them
 	for _, stripe := range locked {
@@ -242,12 +245,26 @@ func (st *store) commit(c *change) error {
 	for _, stripe := range locked {
 		st.stripes[stripe].pending.Add(-1)
 	}
+	if err != nil {
+		err = fmt.Errorf("write records: %w", err)
+		st.broken(err)
+	}
 	err = errors.Join(err, c.batch.Close())
 	c.batch = nil
-	if err != nil {
-		return fmt.Errorf("write records: %w", err)
-	}
-	return nil
+	return err
+}
+
+// guarded runs what writes to the log. Pebble panics where its log's file fails it
+// at a bad moment, and keeps its locks: who waits for them waits for ever, and
+// who goes on from here would be one of them.
+func (st *store) guarded(do func() error) error {
+	defer func() {
+		if cause := recover(); cause != nil {
+			st.seized(fmt.Errorf("write the log: %v", cause))
+			select {}
+		}
+	}()
+	return do()
 }
 
 // abandon gives the stripes back and forgets the change.
@@ -274,18 +291,28 @@ func (st *store) unsettled(digest *[digestBytes]byte) bool {
 // settle waits until everything applied so far survives a crash, so that no
 // answer tells of a write that is lost afterwards.
 func (st *store) settle() error {
-	if err := st.db.LogData(nil, pebble.Sync); err != nil {
-		return fmt.Errorf("settle the log: %w", err)
+	if err := st.guarded(func() error { return st.db.LogData(nil, pebble.Sync) }); err != nil {
+		err = fmt.Errorf("settle the log: %w", err)
+		st.broken(err)
+		return err
 	}
 	return nil
 }
 
 // pebbleLog sends Pebble's own log to zap; its chatter goes to debug.
-type pebbleLog struct{ log *zap.SugaredLogger }
+type pebbleLog struct {
+	log *zap.SugaredLogger
+	// seized is told that the store is gone: whoever uses it waits for ever.
+	seized func(error)
+}
 
 func (p pebbleLog) Infof(format string, args ...any)  { p.log.Debugf(format, args...) }
 func (p pebbleLog) Errorf(format string, args ...any) { p.log.Errorf(format, args...) }
 
-// Fatalf reports a state in which Pebble cannot go on; Pebble expects that it
-// does not return.
-func (p pebbleLog) Fatalf(format string, args ...any) { p.log.Panicf(format, args...) }
+// Fatalf reports a state in which Pebble cannot go on. Pebble expects that it
+// does not return, and its caller holds locks: unwinding it would let others
+// wait for those inside Close too.
+func (p pebbleLog) Fatalf(format string, args ...any) {
+	p.seized(fmt.Errorf(format, args...))
+	select {}
+}

@@ -41,7 +41,7 @@ func put(t *testing.T, st *store, name string, n byte, ttl uint32) {
 func TestSweepRemovesTheDeadAndTheirIndexEntries(t *testing.T) {
 	config, err := Config{MemoryBytes: 16 << 20}.withDefaults()
 	require.NoError(t, err)
-	st, err := openStore(config)
+	st, err := openStore(config, func(error) {}, func(error) {})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, st.close()) }()
 	st.indexes.Store(newIndexSet([]*index{{Name: "by_n", Set: "set", Bin: "n", Kind: kindInteger}}))
