@@ -1,7 +1,9 @@
 package messages
 
 import (
+	"bytes"
 	"encoding/base64"
+	"fmt"
 	"strconv"
 )
 
@@ -100,4 +102,21 @@ func AppendJSONString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// changeRecordID is what stands in front of the event id in a message.
+var changeRecordID = []byte(`"bins":[{"name":"event-id","type":"str","value":"`)
+
+// ChangeRecordID reads the event id out of a message that AppendChangeRecord
+// made. The id's bin is the first one, before anything that a client has sent.
+func ChangeRecordID(message []byte) (EventID, error) {
+	_, rest, found := bytes.Cut(message, changeRecordID)
+	if !found || len(rest) < uuidText {
+		return EventID{}, fmt.Errorf("%w: no change record: %.100q", ErrCorrupt, message)
+	}
+	id, err := ParseEventID(rest[:uuidText])
+	if err != nil {
+		return EventID{}, fmt.Errorf("%w: change record: %w", ErrCorrupt, err)
+	}
+	return id, nil
 }

@@ -78,3 +78,17 @@ func FuzzDecodeForm(f *testing.F) {
 		}
 	})
 }
+
+func FuzzChangeRecordID(f *testing.F) {
+	e := messages.Event{ID: messages.NewEventID(), Type: messages.Click, Source: "p", Body: []byte(`{"event":"click"}`)}
+	f.Add(messages.AppendChangeRecord(nil, messages.Keyspace{Namespace: "test", Set: "events"}, messages.Digest{}, &e))
+	f.Add([]byte(`"bins":[{"name":"event-id","type":"str","value":"`))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		id, err := messages.ChangeRecordID(message)
+		if err != nil {
+			require.ErrorIs(t, err, messages.ErrCorrupt)
+			return
+		}
+		require.Contains(t, strings.ToLower(string(message)), id.String())
+	})
+}

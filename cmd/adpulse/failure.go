@@ -16,6 +16,7 @@ const (
 	exitOK      = 0
 	exitRuntime = 1 // it failed while it ran
 	exitUsage   = 2 // it did not start: a command, flag or setting is at fault
+	exitDiffer  = 3 // verify found something wrong
 )
 
 // exitCodes is what --help says about them.
@@ -23,7 +24,8 @@ const exitCodes = `Exit codes:
   0  done as asked
   1  failed while it ran: a dependency that went away, a drain cut short
   2  did not start, and the message names the flag: an unknown one, an impossible value,
-     a port in use, a directory that is not adpulse's, a cluster that does not answer`
+     a port in use, a directory that is not adpulse's, a cluster that does not answer
+  3  verify found an event lost, or there twice`
 
 // failure is an error for a person: what is wrong in one line, what to do about
 // it in another, and the exit code.

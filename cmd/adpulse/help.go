@@ -64,6 +64,9 @@ func groups(c *cobra.Command) []*pflag.FlagSet {
 	var found []*pflag.FlagSet
 	c.LocalFlags().SortFlags = false
 	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
 		heading := "Other"
 		if named := f.Annotations[groupKey]; len(named) > 0 {
 			heading = named[0]

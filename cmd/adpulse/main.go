@@ -15,7 +15,7 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	p := &program{
 		env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		signals: signals, exit: os.Exit, open: openNode, seed: system.Seed, follow: followTopic,
+		signals: signals, exit: os.Exit, open: openNode, seed: system.Seed, follow: followTopic, check: system.Verify,
 	}
 	os.Exit(p.run(os.Args[1:]))
 }

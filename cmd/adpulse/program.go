@@ -24,6 +24,7 @@ type program struct {
 	open    opener
 	seed    seeder
 	follow  follower
+	check   checker
 }
 
 // run does what args say and returns the exit code.
@@ -93,7 +94,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badFlag(c, err) })
 	root.SetHelpFunc(showHelp)
-	root.AddCommand(p.runCommand(), p.initCommand(), p.simulateCommand(), p.tailCommand(), p.versionCommand())
+	root.AddCommand(p.runCommand(), p.initCommand(), p.simulateCommand(), p.tailCommand(), p.verifyCommand(), p.versionCommand())
 	root.InitDefaultCompletionCmd("completion")
 	return root
 }

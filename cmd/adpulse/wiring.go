@@ -15,6 +15,9 @@ type seeder func(ctx context.Context, c system.Config, log *zap.Logger, progress
 // follower hands the messages of a topic to visit until ctx ends or visit fails.
 type follower func(ctx context.Context, o *tailOptions, visit func(tailed) error) error
 
+// checker holds journal, checkpoints and topic against each other.
+type checker func(ctx context.Context, c system.Config, o system.VerifyOptions) (*system.Verification, error)
+
 // openNode is system.Open as the program sees it.
 func openNode(ctx context.Context, c system.Config, log *zap.Logger, metrics *telemetry.Metrics) (node, error) {
 	n, err := system.Open(ctx, c, log, metrics)

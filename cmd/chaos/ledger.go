@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"adpulse/messages"
 	"adpulse/system/edge"
 	"adpulse/system/stream"
 )
@@ -181,19 +182,12 @@ func eachLine(lines io.Reader, visit func(id uuid.UUID, place string)) error {
 	}
 }
 
-// idMark is what stands in front of the event id in a message.
-var idMark = []byte(`{"name":"event-id","type":"str","value":"`)
-
 func idOf(value []byte) (uuid.UUID, error) {
-	_, rest, ok := bytes.Cut(value, idMark)
-	if !ok || len(rest) < 36 {
-		return uuid.Nil, fmt.Errorf("read the topic: a message without an event id: %.200s", value)
-	}
-	id, err := uuid.ParseBytes(rest[:36])
+	id, err := messages.ChangeRecordID(value)
 	if err != nil {
-		return id, fmt.Errorf("read the topic: %w", err)
+		return uuid.Nil, fmt.Errorf("read the topic: %w", err)
 	}
-	return id, nil
+	return uuid.UUID(id), nil
 }
 
 func readWithFranz(ctx context.Context, kafkaAt string, visit func(id uuid.UUID, place string)) error {

@@ -136,6 +136,28 @@ func replayed(records []messages.ChangeRecord, again []int32, r *messages.Change
 	return false
 }
 
+// Origins returns, for each event id, the origin that its change record names;
+// "" where there is no change record.
+func (s *Store) Origins(ctx context.Context, ids []messages.EventID) (origins []string, err error) {
+	defer s.observe("origins", s.config.Now(), &err)
+	for len(ids) > 0 {
+		part := ids[:min(len(ids), s.config.BatchRecords)]
+		ids = ids[len(part):]
+		keys := make([]*as.Key, len(part))
+		for i, id := range part {
+			if keys[i], err = s.key(s.config.Set, id.String()); err != nil {
+				return nil, err
+			}
+		}
+		stored, err := s.origins(ctx, keys)
+		if err != nil {
+			return nil, fmt.Errorf("read the origins of %d change records: %w", len(part), err)
+		}
+		origins = append(origins, stored...)
+	}
+	return origins, nil
+}
+
 // origins reads the origin of each record; "" where there is no record.
 func (s *Store) origins(ctx context.Context, keys []*as.Key) ([]string, error) {
 	policy, err := s.batchPolicy(ctx, s.config.ReadTimeout, readTries)

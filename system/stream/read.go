@@ -24,9 +24,41 @@ func (s *Stream) ReadTail(
 	if err != nil {
 		return nil, err
 	}
-	starts, err := s.offsets(ctx, "start", s.admin.ListStartOffsets)
+	err = s.readBetween(ctx, from, ends, func(r *kgo.Record) {
+		if origin, ok := originOf(r); ok && wanted(origin.Lane) {
+			visit(origin)
+		}
+	})
 	if err != nil {
 		return nil, err
+	}
+	return ends, nil
+}
+
+// Scan visits each committed record between the offsets, in the order of each
+// partition. Partitions that from does not name are read from their beginning.
+// The message's bytes are visit's until it returns. It waits for transactions
+// that are open below the ends: CommittedOffsets are ends without any.
+func (s *Stream) Scan(ctx context.Context, from, to messages.Offsets, visit func(Message)) error {
+	return s.readBetween(ctx, from, to, func(r *kgo.Record) { visit(messageOf(r)) })
+}
+
+// StartOffsets returns the first offset that each partition still holds.
+func (s *Stream) StartOffsets(ctx context.Context) (messages.Offsets, error) {
+	return s.offsets(ctx, "start", s.admin.ListStartOffsets)
+}
+
+// CommittedOffsets returns each partition's end for those who read committed
+// messages only: below it no transaction is open.
+func (s *Stream) CommittedOffsets(ctx context.Context) (messages.Offsets, error) {
+	return s.offsets(ctx, "last stable offset", s.admin.ListCommittedOffsets)
+}
+
+// readBetween visits every committed record between the offsets.
+func (s *Stream) readBetween(ctx context.Context, from, ends messages.Offsets, visit func(*kgo.Record)) error {
+	starts, err := s.StartOffsets(ctx)
+	if err != nil {
+		return err
 	}
 	left := map[int32]int64{} // partitions that are not read to their end
 	begin := map[int32]kgo.Offset{}
@@ -45,7 +77,7 @@ func (s *Stream) ReadTail(
 		}
 	}
 	if len(left) == 0 {
-		return ends, nil
+		return nil
 	}
 	// Control records are kept: an aborted transaction at a partition's end
 	// leaves nothing else to see, and the read would wait for ever.
@@ -55,13 +87,13 @@ func (s *Stream) ReadTail(
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(500*time.Millisecond),
 	)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer client.Close()
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := firstError(ctx, fetches); err != nil {
-			return nil, s.failed("read", fmt.Errorf("read %s: %w", s.config.Topic, err))
+			return s.failed("read", fmt.Errorf("read %s: %w", s.config.Topic, err))
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			end, unread := left[r.Partition]
@@ -69,16 +101,14 @@ func (s *Stream) ReadTail(
 				return
 			}
 			if r.Offset < end && !r.Attrs.IsControl() {
-				if origin, ok := originOf(r); ok && wanted(origin.Lane) {
-					visit(origin)
-				}
+				visit(r)
 			}
 			if r.Offset+1 >= end {
 				delete(left, r.Partition)
 			}
 		})
 	}
-	return ends, nil
+	return nil
 }
 
 func firstError(ctx context.Context, fetches kgo.Fetches) error {
@@ -112,6 +142,17 @@ type Message struct {
 	Value     []byte
 }
 
+func messageOf(r *kgo.Record) Message {
+	m := Message{Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		if m.Headers == nil {
+			m.Headers = make(map[string]string, len(r.Headers))
+		}
+		m.Headers[h.Key] = string(h.Value)
+	}
+	return m
+}
+
 // Follow visits a topic's committed messages, from its beginning or from now
 // on, until ctx ends or visit fails, and returns why.
 func (s *Stream) Follow(ctx context.Context, topic string, earliest bool, visit func(Message) error) error {
@@ -133,14 +174,7 @@ func (s *Stream) Follow(ctx context.Context, topic string, earliest bool, visit 
 		}
 		for records := fetches.RecordIter(); !records.Done(); {
 			r := records.Next()
-			m := Message{Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp, Key: r.Key, Value: r.Value}
-			for _, h := range r.Headers {
-				if m.Headers == nil {
-					m.Headers = make(map[string]string, len(r.Headers))
-				}
-				m.Headers[h.Key] = string(h.Value)
-			}
-			if err := visit(m); err != nil {
+			if err := visit(messageOf(r)); err != nil {
 				return err
 			}
 		}

@@ -37,11 +37,20 @@ func TestSimulateAndTail(t *testing.T) {
 		require.True(t, json.Valid([]byte(line)), line)
 	}
 	require.Equal(t, events, once(t, p.messages(t)))
+
+	verify := start(t, "verify", "--all", "--edge-listen", p.edge, "--kafka-listen", p.kafka, "--format", "json")
+	require.Zero(t, verify.exitCode(t))
+	found := struct {
+		Messages int `json:"messages_read"`
+	}{}
+	require.NoError(t, json.Unmarshal([]byte(verify.stdout.String()), &found))
+	require.Equal(t, events, found.Messages)
 	node.stop(t)
+	require.Zero(t, start(t, "verify", "--offline", "--data-dir", p.dir, "--edge-listen", p.edge, "--kafka-listen", p.kafka).exitCode(t))
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	for _, command := range []string{"", "run", "init", "simulate", "tail", "version"} {
+	for _, command := range []string{"", "run", "init", "simulate", "tail", "verify", "version"} {
 		args := append(strings.Fields(command), "--help")
 		help := start(t, args...)
 		require.Zero(t, help.exitCode(t))
