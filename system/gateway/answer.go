@@ -17,9 +17,6 @@ const (
 	typeGIF  = "image/gif"
 )
 
-// statusGone is what Observe hears of a request whose client went away.
-const statusGone = 499
-
 // answer remembers the status that was sent; 0 before there is one.
 type answer struct {
 	http.ResponseWriter
@@ -65,10 +62,6 @@ type failure struct {
 
 // fail sends the failure as {"error":…,"field":…}.
 func (a *answer) fail(f *failure) {
-	if f.code == statusGone {
-		a.code = statusGone
-		return
-	}
 	if f.retryAfter > 0 {
 		seconds := int64((f.retryAfter + time.Second - 1) / time.Second)
 		a.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
@@ -119,17 +112,14 @@ func (s *Server) comeAgain(problem string) *failure {
 }
 
 // unacknowledged is the failure of events that were submitted.
-func (s *Server) unacknowledged(ctx context.Context, err error) *failure {
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
-		return &failure{code: statusGone}
-	}
+func (s *Server) unacknowledged(err error) *failure {
 	var not *messages.NotCollected
 	switch {
 	case errors.As(err, &not) && not.Retryable:
 		return s.comeAgain("not stored: " + string(not.Reason))
 	case errors.As(err, &not):
 		return &failure{code: http.StatusInternalServerError, problem: "not stored: " + string(not.Reason)}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return s.comeAgain("not stored: " + string(messages.ReasonUnanswered))
 	}
 	return &failure{code: http.StatusInternalServerError, problem: "not stored: " + string(messages.ReasonFault)}

@@ -84,7 +84,7 @@ func (s *Server) takeOne(ctx context.Context, e *messages.Event, key string) *fa
 	waiting, cancel := context.WithTimeout(ctx, s.config.SubmitTimeout)
 	defer cancel()
 	if err := s.submit(waiting, []messages.Event{*e}); err != nil {
-		return s.unacknowledged(ctx, err)
+		return s.unacknowledged(err)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (s *Server) events(a *answer, r *http.Request) *failure {
 		}
 	}
 	if err := s.submitAll(r.Context(), b); err != nil {
-		failed := s.unacknowledged(r.Context(), err)
+		failed := s.unacknowledged(err)
 		failed.receipts = b.appendReceipts(nil)
 		return failed
 	}

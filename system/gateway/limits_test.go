@@ -100,6 +100,31 @@ func TestASlowBodyIsGivenUp(t *testing.T) {
 	require.Empty(t, f.journal.stored())
 }
 
+// A client that closes its sending side looks gone, and may still be reading.
+func TestNoAnswerPromisesWhatIsNotStored(t *testing.T) {
+	t.Parallel()
+	f := open(t, nil)
+	f.journal.do = func(ctx context.Context, _ []messages.Event) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+			return &messages.NotCollected{Reason: messages.ReasonEdge, Retryable: true}
+		}
+	}
+	conn, err := net.Dial("tcp", f.address)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "POST /event/click HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", jsonType, len(click), click)
+	require.NoError(t, err)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.Empty(t, f.journal.stored())
+}
+
 func TestLargeHeadersAreRefused(t *testing.T) {
 	t.Parallel()
 	f := open(t, func(c *gateway.Config, _ *gateway.Parts) { c.HeaderBytesMax = 4 << 10 })
