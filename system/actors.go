@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -246,6 +247,7 @@ func (n *Node) creditFor(sender string) *credit.Pool {
 func (n *Node) startIngress(context.Context) (err error) {
 	config := ingress.DefaultConfig()
 	pool := n.creditFor("gateway")
+	config.WaitingEvents = n.config.Collectors * pool.Window()
 	config.BatchEvents, config.EnqueueTimeout = min(n.config.SegmentEvents, pool.Window()), n.config.EnqueueTimeout
 	n.ingress, err = ingress.Open(n.actors, "gateway", config, ingress.Parts{
 		Collectors: n.collectorPIDs(), Credit: pool, Log: n.log.Named("gateway"),
@@ -312,8 +314,10 @@ func (n *Node) startGateway(context.Context) (err error) {
 	c := &n.config
 	config := gateway.DefaultConfig()
 	config.Origins, config.ClientRate, config.TLSCert, config.TLSKey = c.Origins, c.ClientRate, c.HTTPTLSCert, c.HTTPTLSKey
+	config.ConnectionsMax = n.connectionsMax()
 	n.gateway, err = gateway.New(config, gateway.Parts{
-		Events: n.between.submitter(n.ingress), Ready: n.ready, Metrics: n.metrics.Handler(), Log: n.log.Named("gateway"), Observe: n.metrics.Request,
+		Events: n.between.submitter(n.ingress), Ready: n.ready, Metrics: n.metrics.Handler(), Log: n.log.Named("gateway"),
+		Refuses: n.refuses, Connections: n.metrics.Connections, Turned: n.metrics.Turned, Observe: n.metrics.Request,
 	})
 	if err != nil {
 		return &FlagError{"http", err.Error(), "see --help for what the gateway takes"}
@@ -333,6 +337,39 @@ func (n *Node) startGateway(context.Context) (err error) {
 		n.background.Wait()
 		return err
 	})
+	return nil
+}
+
+// descriptorsKept are those that connections at the gateway leave to the stores
+// and their clients: without any, an edge store cannot write.
+const descriptorsKept = 4096
+
+// connectionsMax is what the user wants, or what the process's descriptors allow
+// where that is less.
+func (n *Node) connectionsMax() int {
+	wanted := n.config.HTTPConnections
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		n.log.Warn("cannot tell how many descriptors there are", zap.Error(err))
+		return wanted
+	}
+	if left := max(limit.Cur/2, limit.Cur-min(limit.Cur, descriptorsKept)); left < uint64(wanted) {
+		n.log.Warn("fewer connections than --http-connections, for the process has too few descriptors (ulimit -n)",
+			zap.Uint64("descriptors", limit.Cur), zap.Int("wanted", wanted), zap.Uint64("connections", left))
+		return int(left)
+	}
+	return wanted
+}
+
+// refuses tells why events that come now would not be taken, before anybody
+// has spent time on reading them.
+func (n *Node) refuses() error {
+	switch {
+	case n.ingress.Crowded():
+		return &messages.NotCollected{Reason: messages.ReasonCredit, Retryable: true}
+	case n.backlog() >= uint64(n.config.HighWater):
+		return &messages.NotCollected{Reason: messages.ReasonHighWater, Retryable: true}
+	}
 	return nil
 }
 

@@ -30,6 +30,11 @@ type Config struct {
 	// no bound.
 	ClientRate float64
 
+	// HTTPConnections (--http-connections) bounds the gateway's connections;
+	// what comes past it is closed at once. What the system's descriptors allow
+	// is a bound too.
+	HTTPConnections int
+
 	// Edge, Core and Kafka (--edge, --core, --kafka) are host:port lists of real
 	// clusters, separated by commas. Empty: the embedded server.
 	Edge, Core, Kafka string
@@ -113,7 +118,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Node: "edge-1", DataDir: "adpulse-data",
-		HTTP: "127.0.0.1:4000", Origins: []string{"*"},
+		HTTP: "127.0.0.1:4000", Origins: []string{"*"}, HTTPConnections: 10_000,
 		EdgeListen: "127.0.0.1:3010", CoreListen: "127.0.0.1:3000", KafkaListen: "127.0.0.1:9092",
 		Namespace: "test", Partitions: 8,
 		Campaigns: 100, TagsPerCampaign: 1000,
@@ -207,6 +212,7 @@ func (c *Config) validateSizes() error {
 		flag             string
 		value, low, high int
 	}{
+		{"http-connections", c.HTTPConnections, 1, 1 << 20},
 		{"collectors", c.Collectors, 1, 1024},
 		{"exporters", c.Exporters, 1, 256},
 		{"simulators", c.Simulators, 0, 1024},

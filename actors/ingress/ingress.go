@@ -24,6 +24,9 @@ type Config struct {
 	BatchEvents int
 	// EnqueueTimeout is how long a submission waits for credit.
 	EnqueueTimeout time.Duration
+	// WaitingEvents bounds the events that wait for credit together; past it a
+	// submission is refused at once, for its turn would come too late.
+	WaitingEvents int
 	// AnswerTimeout is how long a collector may take to answer before its
 	// sender is told that the outcome is not known, and the credit comes back.
 	AnswerTimeout time.Duration
@@ -33,7 +36,7 @@ type Config struct {
 
 // DefaultConfig suits collectors that answer within milliseconds.
 func DefaultConfig() Config {
-	return Config{BatchEvents: 500, EnqueueTimeout: 250 * time.Millisecond, AnswerTimeout: 15 * time.Second, Now: time.Now}
+	return Config{BatchEvents: 500, WaitingEvents: 16384, EnqueueTimeout: 250 * time.Millisecond, AnswerTimeout: 15 * time.Second, Now: time.Now}
 }
 
 // Parts is what an ingress works with. All but the hooks must be set.
@@ -61,6 +64,7 @@ type Ingress struct {
 	self   *actor.PID
 
 	batches atomic.Uint64
+	waiting atomic.Int64 // events that wait for credit
 
 	mu      sync.Mutex
 	pending map[messages.BatchID]*pending
@@ -144,11 +148,9 @@ func (i *Ingress) send(ctx context.Context, events []messages.Event) (*pending, 
 	started := i.config.Now()
 	collector, ok := i.parts.Credit.TryTake(len(events))
 	if !ok {
-		waiting, cancel := context.WithTimeout(ctx, i.config.EnqueueTimeout)
-		defer cancel()
 		var err error
-		if collector, err = i.parts.Credit.Take(waiting, len(events)); err != nil {
-			return nil, &messages.NotCollected{Reason: messages.ReasonCredit, Retryable: true}
+		if collector, err = i.takeInTurn(ctx, len(events)); err != nil {
+			return nil, err
 		}
 	}
 	id := messages.BatchID(i.batches.Add(1))
@@ -163,6 +165,28 @@ func (i *Ingress) send(ctx context.Context, events []messages.Event) (*pending, 
 	i.mu.Unlock()
 	i.system.Root.RequestWithCustomSender(i.parts.Collectors[collector], &messages.Collect{Batch: id, Events: events}, i.self)
 	return p, nil
+}
+
+// takeInTurn waits for credit, among no more than WaitingEvents.
+func (i *Ingress) takeInTurn(ctx context.Context, events int) (collector int, err error) {
+	none := &messages.NotCollected{Reason: messages.ReasonCredit, Retryable: true}
+	defer i.waiting.Add(-int64(events))
+	if i.waiting.Add(int64(events)) > int64(i.config.WaitingEvents) {
+		return 0, none
+	}
+	ctx, cancel := context.WithTimeout(ctx, i.config.EnqueueTimeout)
+	defer cancel()
+	if collector, err = i.parts.Credit.Take(ctx, events); err != nil {
+		return 0, none
+	}
+	return collector, nil
+}
+
+// Crowded tells that so many events wait for credit that those of a request
+// whose body is not even read would hardly find room: half of WaitingEvents are
+// left to those that are being read now.
+func (i *Ingress) Crowded() bool {
+	return 2*i.waiting.Load() > int64(i.config.WaitingEvents)
 }
 
 // await returns the batch's answer. When ctx ends first the answer, when it

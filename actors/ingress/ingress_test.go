@@ -2,6 +2,7 @@ package ingress_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -154,4 +155,36 @@ func TestCloseRefusesWhatComesAfter(t *testing.T) {
 	var not *messages.NotCollected
 	require.ErrorAs(t, f.Submit(context.Background(), make([]messages.Event, 1)), &not)
 	require.Equal(t, messages.ReasonStopping, not.Reason)
+}
+
+// A turn that would come too late is not waited for.
+func TestSoManyWaitForCreditAndNoMore(t *testing.T) {
+	config := ingress.DefaultConfig()
+	config.EnqueueTimeout, config.WaitingEvents = 10*time.Second, 20
+	var hold sync.Mutex
+	hold.Lock()
+	f := open(t, config, 10, func(ctx actor.Context, m *messages.Collect) {
+		hold.Lock()
+		defer hold.Unlock()
+		acknowledge(ctx, m)
+	})
+	outcomes := make(chan error, 3)
+	submit := func() { outcomes <- f.Submit(context.Background(), make([]messages.Event, 10)) }
+	go submit() // takes all the credit
+	require.Eventually(t, func() bool { return f.credit.Outstanding(0) == 10 }, 10*time.Second, time.Millisecond)
+	require.False(t, f.Crowded())
+	for range 2 {
+		go submit()
+	}
+	require.Eventually(t, f.Crowded, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool {
+		var not *messages.NotCollected
+		err := f.Submit(context.Background(), make([]messages.Event, 1))
+		return errors.As(err, &not) && not.Reason == messages.ReasonCredit && not.Retryable
+	}, 10*time.Second, time.Millisecond)
+	hold.Unlock()
+	for range cap(outcomes) {
+		require.NoError(t, <-outcomes)
+	}
+	require.False(t, f.Crowded())
 }

@@ -86,6 +86,7 @@ func nodeFlags(f *pflag.FlagSet, c *system.Config) (secrets *pflag.FlagSet) {
 		f.StringVar(&c.HTTPTLSCert, "http-tls-cert", c.HTTPTLSCert, "PEM `file` of its certificate; with a key, TLS only")
 		f.StringVar(&c.HTTPTLSKey, "http-tls-key", c.HTTPTLSKey, "PEM `file` of its key")
 		f.StringSliceVar(&c.Origins, "cors-origins", c.Origins, "`origins` whose pages may send events, separated by commas; * is all")
+		f.IntVar(&c.HTTPConnections, "http-connections", c.HTTPConnections, "open `connections` at most; more are closed at once")
 		f.Float64Var(&c.ClientRate, "client-rate", c.ClientRate, "most `requests` a second of one client, past it 429; 0 is no bound")
 		f.DurationVar(&c.EnqueueTimeout, "enqueue-timeout", c.EnqueueTimeout, "how long a request waits for credit, past it 503")
 		f.IntVar(&c.HighWater, "high-water", c.HighWater, "`events` of backlog in the journal, past it 503")

@@ -17,11 +17,16 @@ const (
 	typeGIF  = "image/gif"
 )
 
-// answer remembers the status that was sent; 0 before there is one.
+// answer remembers the status that was sent, 0 before there is one, and the
+// room that its request takes until then.
 type answer struct {
 	http.ResponseWriter
 	code int
+	held int64
 }
+
+// Unwrap lets http.ResponseController find what it controls.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(code int) {

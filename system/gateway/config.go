@@ -25,10 +25,15 @@ type Config struct {
 	HeaderBytesMax int
 	// EventsMax bounds the events of one request to /events: 413.
 	EventsMax int
-	// RequestsMax bounds the requests that take events and are under way: 503.
+	// ConnectionsMax bounds the connections. What comes past it is closed at
+	// once, so that its client can go elsewhere instead of waiting for nothing.
+	ConnectionsMax int
+	// RequestsMax bounds the requests whose events wait to become durable: 503.
+	// Slow senders and slow readers have no part in it.
 	RequestsMax int
-	// HeldBytesMax bounds the bodies of all requests under way together: 503.
-	// Decoded events take as much again until they are answered.
+	// HeldBytesMax bounds what all requests under way hold together, from the
+	// first byte of a body to the last of its answer: 503. Memory is up to twice
+	// that, for buffers have room to grow.
 	HeldBytesMax int
 
 	// BatchEvents bounds the events of one Submit; BatchesAtOnce how many such
@@ -51,9 +56,11 @@ type Config struct {
 	// RetryAfter is what a 503 asks its client to wait.
 	RetryAfter time.Duration
 	// HeaderTimeout and ReadTimeout bound how slowly a client may send its
-	// headers and its whole request, WriteTimeout the time from the headers to
-	// the end of the answer, IdleTimeout a connection between two requests.
-	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	// headers and its body, StallTimeout how long no byte of a body may come:
+	// 408. WriteTimeout bounds the time from the headers to the end of the
+	// answer, and so how slowly a client may read; IdleTimeout a connection
+	// between two requests.
+	HeaderTimeout, ReadTimeout, StallTimeout, WriteTimeout, IdleTimeout time.Duration
 
 	// Now is the clock; tests replace it.
 	Now func() time.Time
@@ -64,11 +71,12 @@ func DefaultConfig() Config {
 	return Config{
 		Origins:      []string{"*"},
 		BodyBytesMax: 1 << 20, HeaderBytesMax: 32 << 10, EventsMax: 10_000,
-		RequestsMax: 1024, HeldBytesMax: 128 << 20,
+		ConnectionsMax: 10_000, RequestsMax: 1024, HeldBytesMax: 128 << 20,
 		BatchEvents: 500, BatchesAtOnce: 4,
 		ClientBurst: 100, ClientsMax: 10_000,
 		SubmitTimeout: 10 * time.Second, ReadyTimeout: 2 * time.Second, RetryAfter: time.Second,
-		HeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 60 * time.Second,
+		HeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, StallTimeout: 5 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 60 * time.Second,
 		Now: time.Now,
 	}
 }
@@ -82,6 +90,7 @@ func (c *Config) Validate() error {
 		{"BodyBytesMax", c.BodyBytesMax, messages.EventBytesMax, 1 << 30},
 		{"HeaderBytesMax", c.HeaderBytesMax, 1 << 10, 1 << 20},
 		{"EventsMax", c.EventsMax, 1, 1 << 20},
+		{"ConnectionsMax", c.ConnectionsMax, 1, 1 << 20},
 		{"RequestsMax", c.RequestsMax, 1, 1 << 20},
 		{"HeldBytesMax", c.HeldBytesMax, c.BodyBytesMax, 1 << 40},
 		{"BatchEvents", c.BatchEvents, 1, messages.SegmentEventsMax},
@@ -110,6 +119,7 @@ func (c *Config) Validate() error {
 		{"RetryAfter", c.RetryAfter},
 		{"HeaderTimeout", c.HeaderTimeout},
 		{"ReadTimeout", c.ReadTimeout},
+		{"StallTimeout", c.StallTimeout},
 		{"WriteTimeout", c.WriteTimeout},
 		{"IdleTimeout", c.IdleTimeout},
 	} {

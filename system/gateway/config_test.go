@@ -32,6 +32,8 @@ func TestImpossibleConfigurationsAreNamed(t *testing.T) {
 		"BodyBytesMax":   func(c *gateway.Config) { c.BodyBytesMax = 1 },
 		"HeaderBytesMax": func(c *gateway.Config) { c.HeaderBytesMax = 0 },
 		"EventsMax":      func(c *gateway.Config) { c.EventsMax = 0 },
+		"ConnectionsMax": func(c *gateway.Config) { c.ConnectionsMax = 0 },
+		"StallTimeout":   func(c *gateway.Config) { c.StallTimeout = 0 },
 		"RequestsMax":    func(c *gateway.Config) { c.RequestsMax = -1 },
 		"HeldBytesMax":   func(c *gateway.Config) { c.HeldBytesMax = c.BodyBytesMax - 1 },
 		"BatchEvents":    func(c *gateway.Config) { c.BatchEvents = 0 },

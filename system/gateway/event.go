@@ -33,7 +33,7 @@ func (s *Server) event(a *answer, r *http.Request) *failure {
 	if failed != nil {
 		return failed
 	}
-	if failed := s.takeOne(r.Context(), &e, key); failed != nil {
+	if failed := s.takeOne(&e, key); failed != nil {
 		return failed
 	}
 	buffer := takeBuffer()
@@ -79,14 +79,9 @@ func decodeQuery(query string, kind messages.EventType, userAgent string) (messa
 }
 
 // takeOne names an event and makes it durable.
-func (s *Server) takeOne(ctx context.Context, e *messages.Event, key string) *failure {
+func (s *Server) takeOne(e *messages.Event, key string) *failure {
 	name(e, key, 0, s.config.Now().UnixMilli())
-	waiting, cancel := context.WithTimeout(ctx, s.config.SubmitTimeout)
-	defer cancel()
-	if err := s.submit(waiting, []messages.Event{*e}); err != nil {
-		return s.unacknowledged(err)
-	}
-	return nil
+	return s.waiting(func(ctx context.Context) error { return s.submit(ctx, []messages.Event{*e}) })
 }
 
 // transparent is a GIF of one transparent pixel.
@@ -107,7 +102,7 @@ func (s *Server) pixel(a *answer, r *http.Request) *failure {
 	if err != nil {
 		return refused(err)
 	}
-	if failed := s.takeOne(r.Context(), &e, key); failed != nil {
+	if failed := s.takeOne(&e, key); failed != nil {
 		return failed
 	}
 	a.Header().Set("Cross-Origin-Resource-Policy", "cross-origin") // pages that isolate themselves may show it

@@ -35,8 +35,7 @@ func (s *Server) events(a *answer, r *http.Request) *failure {
 			receipts: b.appendReceipts(nil),
 		}
 	}
-	if err := s.submitAll(r.Context(), b); err != nil {
-		failed := s.unacknowledged(err)
+	if failed := s.waiting(func(ctx context.Context) error { return s.submitAll(ctx, b) }); failed != nil {
 		failed.receipts = b.appendReceipts(nil)
 		return failed
 	}
@@ -71,6 +70,9 @@ func (s *Server) decodeAll(b *batch, a *answer, r *http.Request, key string) *fa
 			b.events = make([]messages.Event, 0, min(s.config.EventsMax, len(body.bytes)/max(len(element), 1)+1))
 		}
 		e, err := messages.DecodeEvent(element, 0, userAgent)
+		if !s.hold(a, e.Size()+receiptBytes) {
+			return s.tooMuch()
+		}
 		if err != nil {
 			b.refuse(err)
 			continue
@@ -91,8 +93,6 @@ func (s *Server) decodeAll(b *batch, a *answer, r *http.Request, key string) *fa
 // submitAll makes b's events durable, so many at a time, and waits for all that
 // it began. After a failure it begins no more. b learns which were not.
 func (s *Server) submitAll(ctx context.Context, b *batch) error {
-	ctx, cancel := context.WithTimeout(ctx, s.config.SubmitTimeout)
-	defer cancel()
 	size := s.config.BatchEvents
 	if len(b.events) <= size {
 		err := s.submit(ctx, b.events)

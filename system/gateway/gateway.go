@@ -47,6 +47,14 @@ type Parts struct {
 	Metrics http.Handler
 	// Log never gets a request's content.
 	Log *zap.Logger
+	// Refuses, where set, is asked before a request's body is read: the
+	// *messages.NotCollected that Submit would return now, or nil. It makes
+	// sending away cheap, which is what a load too high calls for.
+	Refuses func() error
+	// Connections, where set, is told how many are open whenever that changes,
+	// and Turned of each that was closed because ConnectionsMax were.
+	Connections func(open int)
+	Turned      func()
 	// Observe, where set, hears of every request that was answered: its route
 	// (one of a fixed few), the status code, and the time from its headers to
 	// the end of its answer. It may be called concurrently.
@@ -61,9 +69,13 @@ type Server struct {
 	clients  *clients        // nil without a rate
 	origins  map[string]bool // nil when every origin may send
 	stopping atomic.Bool
-	requests atomic.Int64 // under way, health and metrics aside
-	held     atomic.Int64 // bytes of bodies that are being read or decoded
-	address  atomic.Pointer[net.Addr]
+	requests atomic.Int64 // whose events wait to become durable
+	held     atomic.Int64 // bytes, see Config.HeldBytesMax
+	open     connections
+	// life ends when Shutdown cuts requests off.
+	life    context.Context
+	end     context.CancelFunc
+	address atomic.Pointer[net.Addr]
 }
 
 // New checks the configuration, reads the certificate if there is one, and
@@ -76,6 +88,8 @@ func New(config Config, parts Parts) (*Server, error) {
 		return nil, errors.New("gateway: without Events or Log")
 	}
 	s := &Server{config: config, parts: parts, origins: originSet(config.Origins)}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.open.server = s
 	if config.ClientRate > 0 {
 		s.clients = newClients(config.ClientRate, config.ClientBurst, config.ClientsMax)
 	}
@@ -90,6 +104,8 @@ func New(config Config, parts Parts) (*Server, error) {
 		WriteTimeout:      config.WriteTimeout,
 		IdleTimeout:       config.IdleTimeout,
 		MaxHeaderBytes:    config.HeaderBytesMax,
+		ConnState:         s.open.changed,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamsMax},
 		ErrorLog:          quiet, // what clients do wrong on the wire
 	}
 	if config.TLSCert != "" {
@@ -101,6 +117,9 @@ func New(config Config, parts Parts) (*Server, error) {
 	}
 	return s, nil
 }
+
+// streamsMax bounds the requests that one HTTP/2 connection has under way.
+const streamsMax = 100
 
 // Handler is the gateway for a server of somebody else's, without the limits
 // on headers, connections and times that only a server can set.
@@ -136,6 +155,7 @@ func (s *Server) Addr() net.Addr {
 // connections and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
+	defer s.end()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("drain the gateway: %w", err), s.http.Close())
 	}
@@ -172,6 +192,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w}
 	route := routeOf(r.URL.Path)
 	defer func() {
+		defer func() { s.held.Add(-a.held) }()
 		thrown := recover()
 		if thrown != nil {
 			s.logPanic(route, thrown)
@@ -243,15 +264,38 @@ func (s *Server) taking(a *answer, r *http.Request, method string, next func(*an
 		a.Header().Set("Connection", "close")
 		return s.comeAgain(string(messages.ReasonStopping))
 	}
-	if s.requests.Add(1) > int64(s.config.RequestsMax) {
-		s.requests.Add(-1)
-		return s.comeAgain("too many requests at once")
+	if s.requests.Load() >= int64(s.config.RequestsMax) {
+		return s.tooMany()
 	}
-	defer s.requests.Add(-1)
 	if s.clients != nil {
 		if wait := s.clients.take(clientOf(r.RemoteAddr), s.config.Now()); wait > 0 {
 			return &failure{code: http.StatusTooManyRequests, problem: "more requests than one client may send", retryAfter: wait}
 		}
 	}
+	if s.parts.Refuses != nil {
+		if err := s.parts.Refuses(); err != nil {
+			return s.unacknowledged(err)
+		}
+	}
 	return next(a, r)
 }
+
+// waiting waits, as one of RequestsMax, until submit is through. That does not
+// end with the client's connection: one that has closed its sending side may
+// still be reading, and what was handed over is stored either way.
+func (s *Server) waiting(submit func(context.Context) error) *failure {
+	defer s.requests.Add(-1)
+	if s.requests.Add(1) > int64(s.config.RequestsMax) {
+		return s.tooMany()
+	}
+	ctx, cancel := context.WithTimeout(s.life, s.config.SubmitTimeout)
+	defer cancel()
+	if err := submit(ctx); err != nil {
+		return s.unacknowledged(err)
+	}
+	return nil
+}
+
+func (s *Server) tooMany() *failure { return s.comeAgain("too many requests at once") }
+
+func (s *Server) tooMuch() *failure { return s.comeAgain("too much at once") }

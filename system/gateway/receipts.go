@@ -23,6 +23,10 @@ const (
 	statusFailed status = "failed"
 )
 
+// receiptBytes is what an event takes beside itself until its request is
+// answered: its outcome, its id among those seen, its receipt.
+const receiptBytes = 256
+
 // outcome is one event's line in the answer.
 type outcome struct {
 	status  status

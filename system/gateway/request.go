@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"adpulse/messages"
 )
@@ -131,34 +132,28 @@ func name(e *messages.Event, key string, place int, receivedAt int64) {
 	}
 }
 
-// content is a request's body, whole. Its reader releases it.
-type content struct {
-	*buffer
-	server *Server
-	held   int64
-}
-
-// release gives memory and room back.
-func (c *content) release() {
-	c.server.held.Add(-c.held)
-	c.buffer.release()
-}
-
 // firstRead is how much room a body gets before any of it has come, whatever
 // its header claims.
 const firstRead = 16 << 10
 
-// read reads a body of at most bytesMax bytes.
-func (s *Server) read(a *answer, r *http.Request, bytesMax int) (content, *failure) {
-	c := content{buffer: takeBuffer(), server: s}
-	if failed := s.fill(&c, a, r, bytesMax); failed != nil {
-		c.release()
-		return content{}, failed
+// read reads a body of at most bytesMax bytes. Its taker releases it.
+func (s *Server) read(a *answer, r *http.Request, bytesMax int) (*buffer, *failure) {
+	b := takeBuffer()
+	if failed := s.fill(b, a, r, bytesMax); failed != nil {
+		b.release()
+		return nil, failed
 	}
-	return c, nil
+	return b, nil
 }
 
-func (s *Server) fill(c *content, a *answer, r *http.Request, bytesMax int) *failure {
+// hold counts bytes that a request makes the gateway keep until its answer is
+// written, or tells that there is no room for them.
+func (s *Server) hold(a *answer, size int) bool {
+	a.held += int64(size)
+	return s.held.Add(int64(size)) <= int64(s.config.HeldBytesMax)
+}
+
+func (s *Server) fill(b *buffer, a *answer, r *http.Request, bytesMax int) *failure {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return &failure{code: http.StatusUnsupportedMediaType, field: "Content-Encoding", problem: "is not taken; send the body as it is"}
 	}
@@ -171,22 +166,24 @@ func (s *Server) fill(c *content, a *answer, r *http.Request, bytesMax int) *fai
 	if r.ContentLength > int64(bytesMax) {
 		return tooLarge()
 	}
+	pace := s.paceOf(a)
 	for {
-		if len(c.bytes) == cap(c.bytes) {
-			grown := make([]byte, len(c.bytes), max(2*cap(c.bytes), firstRead))
-			copy(grown, c.bytes)
-			c.bytes = grown
+		if len(b.bytes) == cap(b.bytes) {
+			grown := make([]byte, len(b.bytes), max(2*cap(b.bytes), firstRead))
+			copy(grown, b.bytes)
+			b.bytes = grown
 		}
-		n, err := r.Body.Read(c.bytes[len(c.bytes):cap(c.bytes)])
-		c.bytes = c.bytes[:len(c.bytes)+n]
-		c.held += int64(n)
-		if s.held.Add(int64(n)) > int64(s.config.HeldBytesMax) {
-			return s.comeAgain("too much at once")
+		pace.next()
+		n, err := r.Body.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		b.bytes = b.bytes[:len(b.bytes)+n]
+		if !s.hold(a, n) {
+			return s.tooMuch()
 		}
 		switch {
-		case len(c.bytes) > bytesMax:
+		case len(b.bytes) > bytesMax:
 			return tooLarge()
 		case errors.Is(err, io.EOF):
+			pace.over()
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			a.Header().Set("Connection", "close")
@@ -195,4 +192,37 @@ func (s *Server) fill(c *content, a *answer, r *http.Request, bytesMax int) *fai
 			return &failure{code: http.StatusBadRequest, field: "body", problem: "ends before its end"}
 		}
 	}
+}
+
+// pace is how slowly a body may come: not at all for StallTimeout, and in all
+// within ReadTimeout. These are the connection's times, not Config.Now's.
+type pace struct {
+	connection *http.ResponseController
+	stall      time.Duration
+	end        time.Time
+}
+
+func (s *Server) paceOf(a *answer) pace {
+	return pace{http.NewResponseController(a), s.config.StallTimeout, time.Now().Add(s.config.ReadTimeout)}
+}
+
+// next gives the next piece its time.
+func (p *pace) next() {
+	p.until(earlier(time.Now().Add(p.stall), p.end))
+}
+
+// over lets the connection wait: while a request is answered, net/http reads on
+// to see whether its client leaves.
+func (p *pace) over() { p.until(time.Time{}) }
+
+func (p *pace) until(deadline time.Time) {
+	// What is no connection has no deadlines, and a broken one fails its reads.
+	_ = p.connection.SetReadDeadline(deadline)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

@@ -35,6 +35,8 @@ type Metrics struct {
 	restarts                    *prometheus.CounterVec
 	requests                    *prometheus.CounterVec
 	requestSeconds              *prometheus.HistogramVec
+	connections                 prometheus.Gauge
+	turned                      prometheus.Counter
 }
 
 // outcome is what became of an event.
@@ -112,12 +114,21 @@ func New() *Metrics {
 			Help:    "Time from a request's headers to the end of its answer, in seconds, by route.",
 			Buckets: ackBuckets,
 		}, []string{"route"}),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "adpulse_http_connections",
+			Help: "Connections that are open at the gateway.",
+		}),
+		turned: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "adpulse_http_connections_turned_total",
+			Help: "Connections that were closed at once because as many as may be were open (--http-connections).",
+		}),
 	}
 	build := ReadBuild()
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.acks, m.mailboxes, m.credits, m.backlogs, m.memory, m.segmentEvents, m.segmentBytes,
 		m.transactions, m.transactionSeconds, m.kafkaErrors, m.edgeSeconds, m.restarts, m.requests, m.requestSeconds,
+		m.connections, m.turned,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "adpulse_build",
 			Help:        "Always 1; its labels tell which build of adpulse this is.",
@@ -258,3 +269,9 @@ func (m *Metrics) Request(route string, code int, took time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(code)).Inc()
 	m.requestSeconds.WithLabelValues(route).Observe(took.Seconds())
 }
+
+// Connections sets how many connections the gateway has.
+func (m *Metrics) Connections(open int) { m.connections.Set(float64(open)) }
+
+// Turned counts a connection that the gateway closed for want of room.
+func (m *Metrics) Turned() { m.turned.Inc() }

@@ -52,6 +52,8 @@ func touch(m *telemetry.Metrics) {
 	m.KafkaError("produce")
 	m.Edge("append", "ok", time.Millisecond)
 	m.Restarted("collector-0")
+	m.Connections(12)
+	m.Turned()
 	m.Request("POST /events", 200, time.Millisecond)
 }
 
@@ -66,6 +68,8 @@ func TestMetricsAreExported(t *testing.T) {
 		`adpulse_ack_seconds_bucket{le="0.001"} 3`,
 		`adpulse_ack_seconds_bucket{le="+Inf"} 3`,
 		`adpulse_ack_seconds_count 3`,
+		`adpulse_http_connections 12`,
+		`adpulse_http_connections_turned_total 1`,
 		`adpulse_mailbox_events{actor="collector-0"} 7`,
 		`adpulse_mailbox_capacity_events{actor="collector-0"} 8192`,
 		`adpulse_mailbox_parked_senders{actor="collector-0"} 1`,
