@@ -23,6 +23,7 @@ type options struct {
 	Sabotage       string
 	Dir            string
 	Only           string
+	Edge, Kafka    string
 	Out            io.Writer
 }
 

@@ -93,8 +93,11 @@ func (s *shared) sicken(ctx context.Context, of ill) error {
 
 // heal makes both stores well, and tells how many requests were hit.
 func (s *shared) heal() int {
-	hits := s.kafka.FaultHits() + s.ill.Hits()
-	s.kafka.Fault()
+	hits := s.ill.Hits()
 	s.ill.Set()
+	if s.kafka != nil {
+		hits += s.kafka.FaultHits()
+		s.kafka.Fault()
+	}
 	return hits
 }

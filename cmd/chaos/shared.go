@@ -22,10 +22,14 @@ import (
 // harness runs and makes ill.
 type shared struct {
 	*arena
-	edge    *minispike.Server
-	ill     *minispike.Faults
-	kafka   *broker.Broker
-	config  broker.Config
+	// edgeAt and kafkaAt are where the stores listen. Those of somebody else
+	// have no server here.
+	edgeAt, kafkaAt string
+	edge            *minispike.Server
+	ill             *minispike.Faults
+	kafka           *broker.Broker
+	config          broker.Config
+
 	members []*member
 	// kafkaLeft and edgeLeft are still to be drawn before all come again.
 	kafkaLeft, edgeLeft []ill
@@ -49,21 +53,10 @@ func fightShared(ctx context.Context, a *arena) (_ *ledger, err error) {
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
 		return nil, err
 	}
-	var edgeAt, kafkaAt string
-	if err := freePorts(ctx, &edgeAt, &kafkaAt); err != nil {
-		return nil, err
+	if err := s.openStores(ctx); err != nil {
+		return nil, errors.Join(err, s.closeStores())
 	}
-	if s.edge, err = minispike.Start(minispike.Config{Listen: edgeAt, Dir: filepath.Join(a.dir, "edge"), Namespace: namespace, Faults: s.ill, Log: zap.NewNop()}); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, s.edge.Close()) }()
-	s.config = broker.DefaultConfig()
-	s.config.Listen, s.config.Dir, s.config.Log = kafkaAt, filepath.Join(a.dir, "kafka"), zap.NewNop()
-	s.config.Topics = []broker.Topic{{Name: topic, Partitions: 8}}
-	if s.kafka, err = broker.Start(ctx, s.config); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, s.kafka.Close()) }()
+	defer func() { err = errors.Join(err, s.closeStores()) }()
 	var targets []string
 	for _, name := range []string{"a", "b"} {
 		m := &member{s: s, name: name}
@@ -89,10 +82,48 @@ func fightShared(ctx context.Context, a *arena) (_ *ledger, err error) {
 	return s.settle(ctx)
 }
 
+// openStores starts the stores that are not given.
+func (s *shared) openStores(ctx context.Context) (err error) {
+	s.edgeAt, s.kafkaAt = s.Edge, s.Kafka
+	if s.edgeAt == "" {
+		if err := freePorts(ctx, &s.edgeAt); err != nil {
+			return err
+		}
+		s.edge, err = minispike.Start(minispike.Config{
+			Listen: s.edgeAt, Dir: filepath.Join(s.dir, "edge"), Namespace: namespace, Faults: s.ill, Log: zap.NewNop(),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if s.kafkaAt == "" {
+		if err := freePorts(ctx, &s.kafkaAt); err != nil {
+			return err
+		}
+		s.config = broker.DefaultConfig()
+		s.config.Listen, s.config.Dir, s.config.Log = s.kafkaAt, filepath.Join(s.dir, "kafka"), zap.NewNop()
+		s.config.Topics = []broker.Topic{{Name: topic, Partitions: 8}}
+		if s.kafka, err = broker.Start(ctx, s.config); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shared) closeStores() (err error) {
+	if s.kafka != nil {
+		err = s.kafka.Close()
+	}
+	if s.edge != nil {
+		err = errors.Join(err, s.edge.Close())
+	}
+	return err
+}
+
 func (m *member) start() error {
 	p, err := start(m.s.Program, m.s.environment(m.environment...), "run", "--node", m.name,
 		"--data-dir", filepath.Join(m.s.dir, m.name), "--http", m.http,
-		"--edge", m.s.edge.Addr().String(), "--core", m.s.edge.Addr().String(), "--kafka", m.s.kafka.Addr().String(),
+		"--edge", m.s.edgeAt, "--core", m.s.edgeAt, "--kafka", m.s.kafkaAt,
 		"--campaigns", "2", "--tags", "5", "--simulators", "0", "--log-format", "json", "--trim-delay", "0s",
 		"--lease-for", leaseFor.String(), "--collectors", strconv.Itoa(1+m.s.chance.IntN(2)),
 		"--segment-events", pick(m.s.arena, "20", "100"), "--export-events", pick(m.s.arena, "50", "300", "4000"))
@@ -141,7 +172,7 @@ func (s *shared) round(ctx context.Context) error {
 	if s.chance.IntN(2) == 0 {
 		victim, other = other, victim
 	}
-	return s.draw([]choice{
+	choices := []choice{
 		{"failpoint", 35, func() error { return s.point(ctx, victim, other) }},
 		{"kill", 15, func() error {
 			s.work(ctx, 2000)
@@ -158,10 +189,16 @@ func (s *shared) round(ctx context.Context) error {
 		{"clock", 5, func() error { return s.clock(ctx, victim) }},
 		{"terminate", 3, func() error { return s.terminate(ctx, victim) }},
 		{"fence", 3, func() error { return s.stealIdentity(ctx, victim) }},
-		{"kafka restart", 4, func() error { return s.restartKafka(ctx) }},
-		{"kafka", 10, func() error { return s.sicken(ctx, nextOf(s, &s.kafkaLeft, kafkaIlls)) }},
-		{"edge", 10, func() error { return s.sicken(ctx, nextOf(s, &s.edgeLeft, edgeIlls)) }},
-	})
+	}
+	if s.kafka != nil {
+		choices = append(choices,
+			choice{"kafka restart", 4, func() error { return s.restartKafka(ctx) }},
+			choice{"kafka", 10, func() error { return s.sicken(ctx, nextOf(s, &s.kafkaLeft, kafkaIlls)) }})
+	}
+	if s.edge != nil {
+		choices = append(choices, choice{"edge", 10, func() error { return s.sicken(ctx, nextOf(s, &s.edgeLeft, edgeIlls)) }})
+	}
+	return s.draw(choices)
 }
 
 // nextOf draws from all before it draws one again.
@@ -286,7 +323,7 @@ func (s *shared) terminate(ctx context.Context, m *member) error {
 // stealIdentity uses a node's transactional id, which fences its exporter.
 func (s *shared) stealIdentity(ctx context.Context, m *member) error {
 	s.work(ctx, 1000)
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.kafka.Addr().String()), kgo.TransactionalID("adpulse-"+m.name+"-0"))
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.kafkaAt), kgo.TransactionalID("adpulse-"+m.name+"-0"))
 	if err != nil {
 		return err
 	}
@@ -338,7 +375,7 @@ func (s *shared) settle(ctx context.Context) (*ledger, error) {
 	}()
 	err := s.load.end(ctx, drainWithin)
 	if err == nil {
-		err = exported(ctx, s.edge.Addr().String(), drainWithin)
+		err = exported(ctx, s.edgeAt, drainWithin)
 	}
 	cancel()
 	if keeping := <-kept; keeping != nil && !errors.Is(keeping, context.Canceled) {
@@ -352,5 +389,5 @@ func (s *shared) settle(ctx context.Context) (*ledger, error) {
 			return nil, err
 		}
 	}
-	return compare(ctx, s.load, s.edge.Addr().String(), s.kafka.Addr().String())
+	return compare(ctx, s.load, s.edgeAt, s.kafkaAt)
 }
