@@ -554,22 +554,18 @@ func (c *Collector) unpause() {
 // goDo runs f beside the actor; abandon waits for it.
 func (c *Collector) goDo(f func()) {
 	c.writes.Add(1)
-	go func() {
+	c.config.Go(func() {
 		defer c.writes.Done()
 		f()
-	}()
+	})
 }
 
 // after runs f beside the actor once d has passed, unless the incarnation ends.
 func (c *Collector) after(d time.Duration, f func()) {
 	ctx := c.ctx
 	c.goDo(func() {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
+		if c.config.Wait(ctx, d) == nil {
 			f()
-		case <-ctx.Done():
 		}
 	})
 }

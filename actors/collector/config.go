@@ -45,6 +45,11 @@ type Config struct {
 	// replace them.
 	Now   func() time.Time
 	Token func() uint64
+	// Go runs a step beside the actor, and Wait lets one wait until d has passed
+	// or ctx ends, whose error it then returns; tests replace them to say what
+	// happens when.
+	Go   func(step func())
+	Wait func(ctx context.Context, d time.Duration) error
 	// Inspect, where set, sees every batch before it is gathered. A test that
 	// makes it panic shows what one bad message does.
 	Inspect func(*messages.Collect)
@@ -58,6 +63,19 @@ func DefaultConfig() Config {
 		WriteTimeout: 2 * time.Second, RetryDelay: 50 * time.Millisecond,
 		GiveUpAfter: 5 * time.Second, SealDelay: 500 * time.Millisecond,
 		Now: time.Now, Token: rand.Uint64,
+		Go: func(step func()) { go step() }, Wait: wait,
+	}
+}
+
+// wait is Config.Wait by the real clock.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -43,6 +43,11 @@ type Config struct {
 	Keyspace messages.Keyspace
 	// Now is the clock; tests replace it.
 	Now func() time.Time
+	// Go runs a step beside the actor, and Wait lets one wait until d has passed
+	// or ctx ends, whose error it then returns; tests replace them to say what
+	// happens when.
+	Go   func(step func())
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 // DefaultConfig suits an edge and a Kafka that answer within milliseconds.
@@ -56,6 +61,19 @@ func DefaultConfig() Config {
 		RetryDelay: 100 * time.Millisecond, RetryDelayMax: 5 * time.Second,
 		Keyspace: messages.Keyspace{Namespace: "test", Set: "events"},
 		Now:      time.Now,
+		Go:       func(step func()) { go step() }, Wait: wait,
+	}
+}
+
+// wait is Config.Wait by the real clock.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -42,6 +42,8 @@ type Exporter struct {
 	generation uint64 // of steps; moves with every recovery, so that late answers are dropped
 	self       *actor.PID
 	root       *actor.RootContext
+	life       context.Context // of this incarnation
+	end        context.CancelFunc
 	ctx        context.Context // of this generation's steps
 	cancel     context.CancelFunc
 	steps      *sync.WaitGroup // of this generation
@@ -49,7 +51,6 @@ type Exporter struct {
 	phase    phase
 	sink     Sink
 	opened   *opened // by a recovery that is under way
-	ticking  *time.Timer
 	lanes    map[messages.LaneID]*lane
 	order    []*lane // round robin over lanes
 	turn     int

@@ -321,29 +321,29 @@ func (e *Exporter) tick(m *tick) {
 // scheduleTick outlives recoveries: its wait belongs to no generation's steps,
 // and ends with the incarnation.
 func (e *Exporter) scheduleTick() {
-	generation, root, self := e.generation, e.root, e.self
-	e.ticking = time.AfterFunc(e.config.Poll, func() { root.Send(self, &tick{generation}) })
+	life, generation, root, self := e.life, e.generation, e.root, e.self
+	e.config.Go(func() {
+		if e.config.Wait(life, e.config.Poll) == nil {
+			root.Send(self, &tick{generation})
+		}
+	})
 }
 
 // goDo runs a step beside the actor; whoever ends the generation waits for it.
 func (e *Exporter) goDo(step func(context.Context)) {
 	ctx, steps := e.ctx, e.steps
 	steps.Add(1)
-	go func() {
+	e.config.Go(func() {
 		defer steps.Done()
 		step(ctx)
-	}()
+	})
 }
 
 // after runs f once d has passed, unless the generation ends before.
 func (e *Exporter) after(d time.Duration, f func()) {
 	e.goDo(func(ctx context.Context) {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
+		if e.config.Wait(ctx, d) == nil {
 			f()
-		case <-ctx.Done():
 		}
 	})
 }

@@ -38,6 +38,7 @@ func (o *opened) close() {
 
 func (e *Exporter) start(ctx actor.Context) {
 	e.self, e.root = ctx.Self(), ctx.ActorSystem().Root
+	e.life, e.end = context.WithCancel(context.Background())
 	e.beginGeneration()
 	e.startOver()
 	e.scheduleTick()
@@ -49,7 +50,7 @@ func (e *Exporter) beginGeneration() {
 		e.cancel()
 	}
 	e.generation++
-	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.ctx, e.cancel = context.WithCancel(e.life)
 	e.steps = new(sync.WaitGroup)
 }
 
@@ -271,12 +272,9 @@ func (e *Exporter) lose(id messages.LaneID, err error) {
 func (e *Exporter) stop() {
 	e.parts.Stats.Ready.Store(false)
 	e.generation++
-	if e.cancel != nil {
-		e.cancel()
+	if e.end != nil {
+		e.end()
 		e.steps.Wait()
-	}
-	if e.ticking != nil {
-		e.ticking.Stop()
 	}
 	e.opened.close()
 	if e.sink != nil {
