@@ -1,0 +1,288 @@
+package system
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"adpulse/messages"
+)
+
+// modelHistories is how many histories TestModel runs, modelActions how many
+// actions one has on average.
+const (
+	modelHistories = 2500
+	modelActions   = 25
+)
+
+// modelNodes are the nodes of a history. Each has at most one living process,
+// and as many that were replaced and do not know it.
+var modelNodes = []string{"a", "b"}
+
+// TestEveryHistoryLosesAndDoublesNothing lets random histories happen to the
+// production code of collectors, exporters and lane keepers: publishers send
+// and repeat, signals get lost, requests fail before or after they have taken
+// effect, or take effect later, processes die, are replaced while they run, and
+// adopt each other's lanes. After each action, and when everything is healed,
+// what was promised must hold.
+//
+// A failure prints the shortest history that leads to it.
+func TestEveryHistoryLosesAndDoublesNothing(t *testing.T) {
+	setRapid(t, "checks", fmt.Sprint(modelHistories))
+	setRapid(t, "steps", fmt.Sprint(modelActions))
+	actors := modelActors(t)
+	rapid.Check(t, func(t *rapid.T) { happen(t, actors, none) })
+}
+
+// setRapid sets one of rapid's flags for the test, unless the command line did.
+func setRapid(t *testing.T, name, value string) {
+	t.Helper()
+	name = "rapid." + name
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if given {
+		return
+	}
+	before := flag.Lookup(name).Value.String()
+	require.NoError(t, flag.Lookup(name).Value.Set(value))
+	t.Cleanup(func() { require.NoError(t, flag.Lookup(name).Value.Set(before)) })
+}
+
+func modelActors(t *testing.T) *actor.ActorSystem {
+	actors := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.DiscardHandler)
+	}))
+	t.Cleanup(actors.Shutdown)
+	return actors
+}
+
+// happen is one history.
+func happen(t *rapid.T, actors *actor.ActorSystem, m mistake) {
+	w := newWorld(t, actors, m)
+	defer w.close()
+	for _, node := range modelNodes {
+		w.launch(node)
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"":           func(*rapid.T) { w.check() },
+		"send":       w.send,
+		"send again": w.sendAgain,
+		"work":       w.work,
+		"step":       w.step,
+		"fail":       w.fail,
+		"crash":      w.crash,
+		"start":      w.start,
+		"land":       w.landOne,
+		"lose":       w.loseSignals,
+		"time":       w.time,
+		"broker":     w.broker,
+	})
+	w.heal()
+	w.check()
+	w.checkWhole()
+}
+
+func (w *world) check() {
+	if w.violation != "" {
+		w.t.Fatalf("%s", w.violation)
+	}
+}
+
+// checkWhole looks at a world that is healed: every acknowledged event is in
+// the topic. That none is there twice, and none that was never sent, is seen
+// when it is committed.
+func (w *world) checkWhole() {
+	for _, id := range w.clients.acknowledged {
+		if w.kafka.committed[id] != 1 {
+			w.t.Fatalf("acknowledged event %s is %d times in the topic", name(id), w.kafka.committed[id])
+		}
+	}
+}
+
+// pick draws one of some; it skips the action where there are none.
+func pick[T any](t *rapid.T, what string, of []T) T {
+	if len(of) == 0 {
+		t.Skip("no " + what)
+	}
+	return of[rapid.IntRange(0, len(of)-1).Draw(t, what)]
+}
+
+func (w *world) living(ready bool) []*process {
+	var living []*process
+	for _, p := range w.processes {
+		if !p.dead && (!ready || p.booted) {
+			living = append(living, p)
+		}
+	}
+	return living
+}
+
+func (w *world) send(t *rapid.T) {
+	to := pick(t, "process", w.living(true))
+	ids := make([]messages.EventID, rapid.IntRange(1, 3).Draw(t, "events"))
+	for i := range ids {
+		ids[i] = w.clients.fresh()
+	}
+	w.clients.send(to, ids...)
+}
+
+// sendAgain is what a client does that got no answer, or did not hear it.
+func (w *world) sendAgain(t *rapid.T) {
+	c := w.clients
+	to := pick(t, "process", w.living(true))
+	id := pick(t, "event", append(append([]messages.EventID(nil), c.unsure...), c.acknowledged...))
+	c.send(to, id)
+}
+
+// work lets a process go on for a while, undisturbed.
+func (w *world) work(t *rapid.T) {
+	p := pick(t, "process", w.living(false))
+	for range rapid.IntRange(1, 30).Draw(t, "requests") {
+		tasks := w.runnable(p)
+		if len(tasks) == 0 {
+			return
+		}
+		w.answer(oldest(tasks), done)
+	}
+}
+
+func (w *world) step(t *rapid.T) { w.answer(pick(t, "request", w.runnable(nil)), done) }
+
+func (w *world) fail(t *rapid.T) {
+	var tasks []*task
+	for _, task := range w.runnable(nil) {
+		if task.at.until.IsZero() {
+			tasks = append(tasks, task)
+		}
+	}
+	task := pick(t, "request", tasks)
+	outcomes := []outcome{refused}
+	if task.at.write != nil {
+		outcomes = []outcome{refused, lost, delayed, partial, slow}
+	}
+	w.answer(task, rapid.SampledFrom(outcomes).Draw(t, "outcome"))
+}
+
+func (w *world) crash(t *rapid.T) {
+	p := pick(t, "process", w.living(false))
+	t.Logf("%s crashes", p)
+	w.end(p, func(r *request) bool {
+		return rapid.Bool().Draw(t, r.what.String()+" is on the wire")
+	})
+	w.settle()
+}
+
+func (w *world) start(t *rapid.T) {
+	if len(w.living(false)) > 3 {
+		t.Skip("enough processes")
+	}
+	w.launch(rapid.SampledFrom(modelNodes).Draw(t, "node"))
+}
+
+func (w *world) landOne(t *rapid.T) {
+	if len(w.late) == 0 {
+		t.Skip("nothing is on the wire")
+	}
+	w.land(rapid.IntRange(0, len(w.late)-1).Draw(t, "write"))
+}
+
+func (w *world) loseSignals(t *rapid.T) { w.signalsLost = rapid.IntRange(1, 3).Draw(t, "signals lost") }
+
+func (w *world) time(t *rapid.T) {
+	to, waits := w.nextWake()
+	if by := rapid.SampledFrom([]time.Duration{0, time.Second, modelLease}).Draw(t, "time"); by > 0 || !waits {
+		to = w.now.Add(by)
+	}
+	t.Logf("it is %s later", to.Sub(w.now))
+	w.advance(to)
+}
+
+func (w *world) broker(t *rapid.T) {
+	id := pick(t, "transaction", w.kafka.unfinished())
+	t.Logf("the broker ends the transaction of %s", id)
+	w.kafka.settle(id)
+	w.settle()
+}
+
+// healMost bounds the requests until a world without faults has nothing left
+// to do.
+const healMost = 5000
+
+// healTraffic is after which time without faults events are sent again.
+const healTraffic = 5 * time.Second
+
+// heal ends all faults and lets everything run until the lanes are exported.
+func (w *world) heal() {
+	w.t.Logf("everything heals")
+	w.signalsLost = 0
+	for len(w.late) > 0 {
+		w.land(0)
+	}
+	traffic := w.now.Add(healTraffic)
+	for range healMost {
+		w.check()
+		if tasks := w.runnable(nil); len(tasks) > 0 {
+			w.answer(oldest(tasks), done)
+			continue
+		}
+		if w.restart() {
+			continue
+		}
+		if w.drained() {
+			return
+		}
+		for _, id := range w.kafka.unfinished() {
+			w.kafka.settle(id)
+		}
+		if next, waits := w.nextWake(); waits {
+			w.advance(next)
+		} else {
+			w.now = w.now.Add(time.Second)
+		}
+		if w.now.After(traffic) {
+			// What a predecessor wrote behind a sequence that it left out goes on
+			// when its successor fills that.
+			traffic = w.now.Add(healTraffic)
+			for _, p := range w.living(true) {
+				w.clients.send(p, w.clients.fresh())
+			}
+		}
+	}
+	w.t.Fatalf("something hangs: a world without faults does not come to rest")
+}
+
+// restart starts the nodes that have no process.
+func (w *world) restart() bool {
+	for _, node := range modelNodes {
+		alive := false
+		for _, p := range w.living(false) {
+			alive = alive || p.node == node
+		}
+		if !alive {
+			w.launch(node)
+			return true
+		}
+	}
+	return false
+}
+
+// drained tells whether all is exported and every client answered.
+func (w *world) drained() bool {
+	for lane, stored := range w.edge.checkpoints {
+		if w.edge.head(lane) > stored.value.Seq {
+			return false
+		}
+	}
+	for lane := range w.edge.journal {
+		if w.edge.checkpoints[lane].generation == 0 && w.edge.head(lane) > 0 {
+			return false
+		}
+	}
+	return len(w.clients.outstanding) == 0 && len(w.late) == 0
+}
