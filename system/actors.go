@@ -91,7 +91,11 @@ func (n *Node) startActors(ctx context.Context) (err error) {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return telemetry.Slog(n.log, "actors") }),
 	)
 	n.onClose(func() error { n.actors.Shutdown(); return nil })
-	n.guardian, err = supervision.Open(n.actors, supervision.DefaultConfig(), supervision.Hooks{
+	supervised := supervision.DefaultConfig()
+	if n.seams.supervised != nil {
+		n.seams.supervised(&supervised)
+	}
+	n.guardian, err = supervision.Open(n.actors, supervised, supervision.Hooks{
 		Restarted: n.metrics.Restarted,
 		Failed:    n.refuseFailed,
 		Exhausted: func(name string, reason error) { n.fail(fmt.Errorf("%s fails again and again: %w", name, reason)) },
@@ -185,14 +189,14 @@ func (n *Node) exported(exported, duplicates exporter.Counts, took time.Duration
 func (n *Node) startCollectors(ctx context.Context) error {
 	config := collector.DefaultConfig()
 	config.SegmentEvents, config.Linger, config.InFlight = n.config.SegmentEvents, n.config.Linger, n.config.InFlight
-	config.WindowEvents = n.config.Window
+	config.WindowEvents, config.Inspect = n.config.Window, n.seams.inspect
 	config.HighWaterEvents = max(1, n.config.HighWater/n.config.Collectors)
 	for _, lease := range n.keeper.leases() {
 		for i, c := range n.collectors {
 			if c.lane != lease.Lane {
 				continue
 			}
-			c.stats.Segment = n.metrics.Segment
+			c.stats.Segment = n.journaled
 			c.box = mailbox.New(mailbox.Config{Events: n.config.Mailbox, MaxWait: n.config.EnqueueTimeout, Refused: n.refuseUndelivered})
 			props := collector.Props(config, collector.Parts{
 				Lease: lease, Journal: n.store, Mailbox: c.box,
@@ -212,6 +216,13 @@ func (n *Node) startCollectors(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (n *Node) journaled(events, bytes int) {
+	n.metrics.Segment(events, bytes)
+	if n.seams.journaled != nil {
+		n.seams.journaled(events, bytes)
+	}
 }
 
 // refuseUndelivered answers who sent what a mailbox had no room for.

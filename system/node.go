@@ -34,7 +34,8 @@ type Node struct {
 	// directory's instance, or a random one without a directory.
 	id string
 	// boot tells this start of the node from all others.
-	boot uuid.UUID
+	boot  uuid.UUID
+	seams seams
 
 	listener net.Listener
 	store    edgeStore
@@ -65,6 +66,16 @@ type Node struct {
 	final    *Status
 }
 
+// seams are where tests reach into a node; all may be nil.
+type seams struct {
+	// inspect sees every batch before a collector gathers it, journaled every
+	// segment after it is in the journal. Either may panic.
+	inspect   func(*messages.Collect)
+	journaled func(events, bytes int)
+	// supervised changes how often failing actors are restarted.
+	supervised func(*supervision.Config)
+}
+
 // collecting is a collector as seen from outside.
 type collecting struct {
 	lane  messages.LaneID
@@ -75,11 +86,15 @@ type collecting struct {
 // Open starts a node: what it needs and is not given runs inside the process.
 // It returns when the node takes events. Its errors are *FlagError where a
 // setting is at fault. Stop the node after use.
-func Open(ctx context.Context, config Config, log *zap.Logger, metrics *telemetry.Metrics) (_ *Node, err error) {
+func Open(ctx context.Context, config Config, log *zap.Logger, metrics *telemetry.Metrics) (*Node, error) {
+	return open(ctx, config, log, metrics, seams{})
+}
+
+func open(ctx context.Context, config Config, log *zap.Logger, metrics *telemetry.Metrics, seams seams) (_ *Node, err error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, log: log, metrics: metrics, failed: make(chan struct{}), boot: uuid.New()}
+	n := &Node{config: config, log: log, metrics: metrics, failed: make(chan struct{}), boot: uuid.New(), seams: seams}
 	if n.between, err = interfere(log); err != nil {
 		return nil, err
 	}

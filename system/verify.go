@@ -140,18 +140,18 @@ type verifier struct {
 	options VerifyOptions
 	found   *Verification
 	// there is where each origin lies in the topic, as far as it was read.
-	there map[messages.Origin]place
+	there map[messages.Origin]position
 	// whole: the topic was read from its very beginning.
 	whole bool
 }
 
-// place is where a message lies in the topic.
-type place struct {
+// position is where a message lies in the topic.
+type position struct {
 	partition int32
 	offset    int64
 }
 
-func (p place) String() string { return fmt.Sprintf("%d/%d", p.partition, p.offset) }
+func (p position) String() string { return fmt.Sprintf("%d/%d", p.partition, p.offset) }
 
 // examplesMax bounds a finding's examples.
 const examplesMax = 10
@@ -236,8 +236,8 @@ func (v *verifier) readTopic(ctx context.Context) error {
 		total += max(0, end-max(from[partition], starts[partition]))
 		v.whole = v.whole && starts[partition] == 0
 	}
-	v.there = make(map[messages.Origin]place, min(total, 1<<20))
-	ids := make(map[messages.EventID]place, min(total, 1<<20))
+	v.there = make(map[messages.Origin]position, min(total, 1<<20))
+	ids := make(map[messages.EventID]position, min(total, 1<<20))
 	// A Kafka that goes away leaves its readers waiting.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -252,7 +252,7 @@ func (v *verifier) readTopic(ctx context.Context) error {
 		if v.options.Progress != nil && v.found.Messages%1000 == 0 {
 			v.options.Progress(v.found.Messages, total)
 		}
-		at := place{m.Partition, m.Offset}
+		at := position{m.Partition, m.Offset}
 		id, err := messages.ChangeRecordID(m.Value)
 		if err != nil {
 			v.warn("messages that are no change records", "%s: %v", at, err)

@@ -324,10 +324,14 @@ func (c *Collector) answer(m *written) {
 		return
 	}
 	f := m.flight
+	if m.err == nil {
+		c.acknowledge(f)
+	}
+	// Only now: had that failed, whoever abandons this incarnation would find
+	// the flight and answer its senders.
 	delete(c.writing, f.segment.Seq)
 	switch {
 	case m.err == nil:
-		c.acknowledge(f)
 	case errors.Is(m.err, messages.ErrFenced):
 		c.finish(f, messages.ReasonLane)
 		c.lose(m.err)
