@@ -43,10 +43,10 @@ type transaction struct {
 type txnState uint8
 
 const (
-	txnOpen     txnState = iota
-	txnDecided           // committed, and the partitions do not know it yet
-	txnVisible           // committed and marked
-	txnAborted           // aborted and marked
+	txnOpen    txnState = iota
+	txnDecided          // committed, and the partitions do not know it yet
+	txnVisible          // committed and marked
+	txnAborted          // aborted and marked
 )
 
 var (

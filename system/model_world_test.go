@@ -352,4 +352,6 @@ func (b broken) HandleFailure(
 	b.w.violate("actor %s panics on %T: %v", who.Id, message, reason)
 }
 
-func place(lane messages.LaneID, seq messages.Sequence) string { return fmt.Sprintf("%s:%d", lane, seq) }
+func place(lane messages.LaneID, seq messages.Sequence) string {
+	return fmt.Sprintf("%s:%d", lane, seq)
+}
