@@ -1,6 +1,7 @@
 package minispike_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -89,4 +90,47 @@ func TestFaults(t *testing.T) {
 	})
 	faults.Set()
 	require.NoError(t, put(key(t, "faults", "well again")))
+}
+
+// What the client says of a batch whose answer was lost: the batch is in doubt,
+// and its records do not say that they are. Whoever asks the records has to take
+// every one that is not OK for undecided, whatever InDoubt says. When this fails
+// after an upgrade, the client has become better.
+func TestLostAnswerToABatchIsInDoubt(t *testing.T) {
+	faults := minispike.NewFaults(1)
+	_, client := start(t, minispike.Config{Faults: faults})
+	var writes []as.BatchRecordIfc
+	for i := range 3 {
+		writes = append(writes, as.NewBatchWrite(nil, key(t, "faults", fmt.Sprint("doubt", i)), as.PutOp(as.NewBin("n", i))))
+	}
+	policy := as.NewBatchPolicy()
+	policy.MaxRetries = 0
+	faults.Set(minispike.Fault{On: minispike.Batch, Do: minispike.DropAfter, Count: 1})
+	err := client.BatchOperate(policy, writes)
+	require.Error(t, err)
+	for _, w := range writes {
+		require.NotEqual(t, types.OK, w.BatchRec().ResultCode)
+		require.False(t, w.BatchRec().InDoubt)
+	}
+	require.True(t, err.IsInDoubt())
+}
+
+// One record of a batch that is refused leaves the others done.
+func TestBatchDoneInPart(t *testing.T) {
+	faults := minispike.NewFaults(1)
+	_, client := start(t, minispike.Config{Faults: faults})
+	var writes []as.BatchRecordIfc
+	for i := range 3 {
+		writes = append(writes, as.NewBatchWrite(nil, key(t, "faults", fmt.Sprint("part", i)), as.PutOp(as.NewBin("n", i))))
+	}
+	faults.Set(minispike.Fault{On: minispike.Entry, Do: minispike.Refuse, Code: byte(types.DEVICE_OVERLOAD), Count: 1})
+	require.NoError(t, client.BatchOperate(nil, writes))
+	refused := 0
+	for _, w := range writes {
+		if w.BatchRec().ResultCode != types.OK {
+			require.Equal(t, types.DEVICE_OVERLOAD, w.BatchRec().ResultCode)
+			refused++
+		}
+	}
+	require.Equal(t, 1, refused)
 }
