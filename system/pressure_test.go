@@ -197,7 +197,7 @@ func (o *outage) served(change func(*system.Config)) (*system.Node, system.Confi
 
 func TestKafkaDownUnderLoadIsNoPublishersConcern(t *testing.T) {
 	t.Parallel()
-	const requests, batch = 40, 50
+	const requests, batch = 20, 50
 	kafka := newOutage(t)
 	n, config, senders := kafka.served(nil)
 	senders.send(requests, batch, 4)
@@ -238,7 +238,7 @@ func TestHighWaterMarkRefusesUntilKafkaIsBack(t *testing.T) {
 // A Kafka whose transactions each take their time slows nobody but itself.
 func TestSlowKafkaIsNoPublishersConcern(t *testing.T) {
 	t.Parallel()
-	const requests, batch = 100, 50
+	const requests, batch = 30, 50
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
@@ -248,7 +248,7 @@ func TestSlowKafkaIsNoPublishersConcern(t *testing.T) {
 		cluster.KeepControl()
 		ended.Add(1)
 		if slow.Load() {
-			<-time.After(100 * time.Millisecond)
+			<-time.After(50 * time.Millisecond)
 		}
 		return nil, nil, false
 	})
@@ -319,7 +319,7 @@ func TestOverloadIsSentAwayAndTheRestIsServed(t *testing.T) {
 			<-tick.C
 		}
 	})
-	senders.send(1000, 50, 64)
+	senders.send(300, 50, 64)
 	watched()
 	watch.Wait()
 	faults.Set()
