@@ -331,8 +331,14 @@ func (k *laneKeeper) retireOne(ctx context.Context, lease messages.Lease, o *orp
 		return false, err
 	}
 	head, err := k.store.Head(ctx, lease.Lane, checkpoint.Seq)
-	if err != nil || head > checkpoint.Seq {
+	if err != nil {
 		return false, err
+	}
+	if head > checkpoint.Seq {
+		// A write of the former owner's that landed after the survey may lie
+		// behind a sequence that nobody will ever fill.
+		last := min(head, checkpoint.Seq+messages.GapMax)
+		return false, k.store.Seal(ctx, lease.Lane, lease.Epoch, checkpoint.Seq+1, last)
 	}
 	if o.sealed == 0 {
 		sealed := checkpoint.Seq + messages.GapMax
