@@ -102,9 +102,10 @@ func openCore(ctx context.Context, c *Config, embedded string) (*core.Store, err
 }
 
 func openStream(
-	ctx context.Context, c *Config, embedded string, log *zap.Logger, failed func(string), hooks ...kgo.Hook,
+	ctx context.Context, c *Config, embedded string, away bool, log *zap.Logger, failed func(string), hooks ...kgo.Hook,
 ) (*stream.Stream, error) {
 	config := stream.DefaultConfig()
+	config.Away = away
 	config.Brokers, config.Topic = addresses(c.Kafka, embedded), topicEvents
 	config.Log, config.Failed, config.Hooks = log.Named("kafka-client"), failed, hooks
 	if c.Kafka != "" {
@@ -189,7 +190,7 @@ func seed(ctx context.Context, c *Config, store *core.Store, progress func(done,
 // that listens on --kafka-listen, from its beginning or from now on, until ctx
 // ends or visit fails, and returns why.
 func Follow(ctx context.Context, c Config, topic string, earliest bool, visit func(stream.Message) error) error {
-	s, err := openStream(ctx, &c, c.KafkaListen, zap.NewNop(), nil)
+	s, err := openStream(ctx, &c, c.KafkaListen, false, zap.NewNop(), nil)
 	if err != nil {
 		return err
 	}

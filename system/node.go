@@ -169,11 +169,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	}
 	n.store = n.between.store(store)
 	n.onClose(func() error { n.store.Close(); return nil })
-	if n.stream, err = openStream(ctx, c, kafkaAt, n.log, n.metrics.KafkaError, n.between.hooks()...); err != nil {
-		return err
-	}
-	n.onClose(func() error { n.stream.Close(); return nil })
-	if _, err := n.stream.EnsureTopic(ctx, c.Partitions); err != nil {
+	if err := n.openKafka(ctx, kafkaAt); err != nil {
 		return err
 	}
 	return n.readTags(ctx, coreAt)

@@ -111,7 +111,7 @@ func Verify(ctx context.Context, c Config, o VerifyOptions) (_ *Verification, er
 		return nil, notRunning("edge", c.Edge, err)
 	}
 	defer store.Close()
-	topic, err := openStream(ctx, &c, kafkaAt, log, nil)
+	topic, err := openStream(ctx, &c, kafkaAt, false, log, nil)
 	if err != nil {
 		return nil, notRunning("kafka", c.Kafka, err)
 	}

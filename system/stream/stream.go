@@ -33,6 +33,9 @@ type Config struct {
 	TransactionTimeout time.Duration
 	// RequestTimeout bounds opening, and each question about the topic.
 	RequestTimeout time.Duration
+	// Away lets Open succeed while no broker answers; whatever is asked of the
+	// stream fails until one does.
+	Away bool
 	// BufferedRecords and BufferedBytes bound one producer's memory.
 	BufferedRecords, BufferedBytes int
 	// BatchBytes bounds one partition's batch; the broker's message.max.bytes
@@ -66,8 +69,8 @@ type Stream struct {
 	admin  *kadm.Client
 }
 
-// Open connects. It fails, within RequestTimeout, when no broker answers. Close
-// the stream after use.
+// Open connects. It fails, within RequestTimeout, when no broker answers and
+// Config.Away does not allow that. Close the stream after use.
 func Open(ctx context.Context, config Config) (*Stream, error) {
 	s := &Stream{config: config}
 	client, err := s.connect()
@@ -75,6 +78,9 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 		return nil, err
 	}
 	s.client, s.admin = client, kadm.NewClient(client)
+	if config.Away {
+		return s, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, config.RequestTimeout)
 	defer cancel()
 	if err := client.Ping(ctx); err != nil {
