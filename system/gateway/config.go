@@ -55,6 +55,11 @@ type Config struct {
 	ReadyTimeout time.Duration
 	// RetryAfter is what a 503 asks its client to wait.
 	RetryAfter time.Duration
+	// RefusalDelay is how long a request that Parts.Refuses speaks against waits
+	// for its 503, at most RequestsMax of them at a time, the rest is answered
+	// at once: clients that come again without waiting would take the processor
+	// from those who are served. 0 is not at all.
+	RefusalDelay time.Duration
 	// HeaderTimeout and ReadTimeout bound how slowly a client may send its
 	// headers and its body, StallTimeout how long no byte of a body may come:
 	// 408. WriteTimeout bounds the time from the headers to the end of the
@@ -74,7 +79,7 @@ func DefaultConfig() Config {
 		ConnectionsMax: 10_000, RequestsMax: 1024, HeldBytesMax: 128 << 20,
 		BatchEvents: 500, BatchesAtOnce: 4,
 		ClientBurst: 100, ClientsMax: 10_000,
-		SubmitTimeout: 10 * time.Second, ReadyTimeout: 2 * time.Second, RetryAfter: time.Second,
+		SubmitTimeout: 10 * time.Second, ReadyTimeout: 2 * time.Second, RetryAfter: time.Second, RefusalDelay: 250 * time.Millisecond,
 		HeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, StallTimeout: 5 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 60 * time.Second,
 		Now: time.Now,
@@ -107,6 +112,8 @@ func (c *Config) Validate() error {
 		return errors.New("gateway: ClientRate needs a ClientBurst and a ClientsMax of at least 1")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("gateway: TLSCert and TLSKey belong together")
+	case c.RefusalDelay < 0 || c.RefusalDelay > time.Minute:
+		return fmt.Errorf("gateway: RefusalDelay is %s, use 0 to 1m", c.RefusalDelay)
 	case c.Now == nil:
 		return errors.New("gateway: without Now")
 	}

@@ -33,6 +33,7 @@ func TestImpossibleConfigurationsAreNamed(t *testing.T) {
 		"HeaderBytesMax": func(c *gateway.Config) { c.HeaderBytesMax = 0 },
 		"EventsMax":      func(c *gateway.Config) { c.EventsMax = 0 },
 		"ConnectionsMax": func(c *gateway.Config) { c.ConnectionsMax = 0 },
+		"RefusalDelay":   func(c *gateway.Config) { c.RefusalDelay = -1 },
 		"StallTimeout":   func(c *gateway.Config) { c.StallTimeout = 0 },
 		"RequestsMax":    func(c *gateway.Config) { c.RequestsMax = -1 },
 		"HeldBytesMax":   func(c *gateway.Config) { c.HeldBytesMax = c.BodyBytesMax - 1 },

@@ -70,6 +70,7 @@ type Server struct {
 	origins  map[string]bool // nil when every origin may send
 	stopping atomic.Bool
 	requests atomic.Int64 // whose events wait to become durable
+	delayed  atomic.Int64 // refusals that wait
 	held     atomic.Int64 // bytes, see Config.HeldBytesMax
 	open     connections
 	// life ends when Shutdown cuts requests off.
@@ -274,10 +275,26 @@ func (s *Server) taking(a *answer, r *http.Request, method string, next func(*an
 	}
 	if s.parts.Refuses != nil {
 		if err := s.parts.Refuses(); err != nil {
+			s.delay(r.Context())
 			return s.unacknowledged(err)
 		}
 	}
 	return next(a, r)
+}
+
+// delay makes a refusal wait. Its request's body is not read and takes no room.
+func (s *Server) delay(ctx context.Context) {
+	defer s.delayed.Add(-1)
+	if s.delayed.Add(1) > int64(s.config.RequestsMax) || s.config.RefusalDelay == 0 {
+		return
+	}
+	timer := time.NewTimer(s.config.RefusalDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-s.life.Done():
+	}
 }
 
 // waiting waits, as one of RequestsMax, until submit is through. That does not
