@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
 )
 
 // openKafka connects to Kafka and makes the topic.
@@ -83,4 +82,3 @@ func (n *Node) ensureTopicLater() {
 		return nil
 	})
 }
-
