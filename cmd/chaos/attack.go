@@ -115,7 +115,8 @@ func (a *arena) goesOn() bool {
 // draw does one of the choices, by weight, or of those that were asked for.
 func (a *arena) draw(choices []choice) error {
 	if a.Only != "" {
-		choices = slices.DeleteFunc(choices, func(c choice) bool { return c.name != a.Only })
+		only := strings.Split(a.Only, ",")
+		choices = slices.DeleteFunc(choices, func(c choice) bool { return !slices.Contains(only, c.name) })
 	}
 	total := 0
 	for _, c := range choices {

@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string) int {
 	f.IntVar(&o.Batch, "batch", o.Batch, "events of one request")
 	f.StringVar(&o.Program, "program", "", "a build of adpulse with the tag chaos; empty builds one")
 	f.StringVar(&o.Sabotage, "sabotage", "", "break the promise on purpose: ack-before-write, ignore-tail, checkpoint-before-commit or no-fencing")
-	f.StringVar(&o.Only, "only", "", "one kind of attack only: failpoint, kill, freeze, clock, kafka, edge and others")
+	f.StringVar(&o.Only, "only", "", "these kinds of attack only, separated by commas: failpoint, kill, freeze, clock, kafka, edge and others")
 	f.StringVar(&o.Edge, "edge", "", "a real Aerospike for the arena shared, with an empty namespace test; it is not made ill")
 	f.StringVar(&o.Kafka, "kafka", "", "a real Kafka for the arena shared, without a topic edge-to-core; it is not made ill")
 	f.StringVar(&o.Dir, "dir", "", "keep everything in this directory; empty is a temporary one, removed at the end")

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -135,6 +136,11 @@ func Start(ctx context.Context, config Config) (_ *Broker, err error) {
 	if err != nil {
 		return nil, errors.Join(err, b.guard.stop())
 	}
+	if !clean {
+		if err := b.forgetSnapshots(); err != nil {
+			return nil, errors.Join(err, b.guard.stop())
+		}
+	}
 	if err := b.startCluster(); err != nil {
 		return nil, errors.Join(err, b.guard.stop())
 	}
@@ -218,6 +224,24 @@ func (b *Broker) markOpen() (clean bool, err error) {
 	return true, nil
 }
 
+// forgetSnapshots makes kfake read the log itself. A snapshot that it writes when
+// it closes tells what it believes of transactions, and it believes those
+// committed whose markers found no room; the log, read after the next kill, says
+// otherwise. What a reader has seen must not vanish: exporters rely on it.
+func (b *Broker) forgetSnapshots() error {
+	dir := filepath.Join(b.config.Dir, logName)
+	snapshots, err := fs.Glob(os.DirFS(dir), "partitions/*/snapshot.json")
+	if err != nil {
+		return fmt.Errorf("look for snapshots of the log: %w", err)
+	}
+	for _, snapshot := range snapshots {
+		if err := os.Remove(filepath.Join(dir, snapshot)); err != nil {
+			return fmt.Errorf("forget a snapshot of the log: %w", err)
+		}
+	}
+	return nil
+}
+
 // retain enforces the bounds: kfake's own timer does not survive a restart.
 func (b *Broker) retain() {
 	tick := time.NewTicker(b.config.RetentionEvery)
@@ -248,6 +272,9 @@ func (b *Broker) Close() error {
 }
 
 func (b *Broker) unmark() error {
+	if b.Err() != nil { // the next Start is to read the log as after a kill
+		return b.lock.Close()
+	}
 	if err := errors.Join(os.Remove(b.opened), b.lock.Close()); err != nil {
 		return fmt.Errorf("close the broker's directory: %w", err)
 	}
