@@ -31,6 +31,8 @@ type journal struct {
 	// appends hands each write to the test, which answers with its outcome;
 	// nil writes at once.
 	appends chan appending
+	// journaled is the collector's Stats.Segment.
+	journaled func(events, bytes int)
 
 	mu         sync.Mutex
 	segments   map[messages.Sequence]*messages.Segment
@@ -136,6 +138,7 @@ func open(t *testing.T, j *journal, change func(*collector.Config)) *fixture {
 			}
 		}))
 	}
+	f.stats.Segment = j.journaled
 	f.sender = listen(f.answers)
 	exporter := listen(f.hints)
 	config := collector.DefaultConfig()
@@ -345,6 +348,29 @@ func TestAPanicRejectsItsBatchAlone(t *testing.T) {
 	require.Len(t, write.segment.Events, 5, "the segment holds its neighbours and nothing of it")
 	write.outcome <- nil
 	require.Equal(t, []messages.BatchID{before, after}, heard[*messages.Collected](t, f.answers).Batches)
+}
+
+// One that fails between the journal and the acknowledgement tells its senders
+// before it is restarted; the journal keeps what it has, and the lane goes on
+// behind it.
+func TestACollectorThatFailsAnswersItsSendersFirst(t *testing.T) {
+	failing := true
+	j := &journal{appends: make(chan appending), journaled: func(int, int) {
+		if failing {
+			failing = false
+			panic("no acknowledgement")
+		}
+	}}
+	f := open(t, j, nil)
+	id := f.collect(1)
+	heard[appending](t, j.appends).outcome <- nil
+	require.Equal(t, messages.Rejected{Batch: id, Reason: messages.ReasonFault, Retryable: true}, *heard[*messages.Rejected](t, f.answers))
+	require.Eventually(t, f.stats.Owned.Load, patience, time.Millisecond)
+	id = f.collect(2)
+	write := heard[appending](t, j.appends)
+	require.EqualValues(t, 2, write.segment.Seq)
+	write.outcome <- nil
+	require.Equal(t, []messages.BatchID{id}, heard[*messages.Collected](t, f.answers).Batches)
 }
 
 // A drain writes what is open, takes no more, and says so last.
