@@ -75,7 +75,10 @@ func (e *edgeModel) remove(lane messages.LaneID, seq messages.Sequence) {
 	if at := e.checkpoints[lane].value.Seq; e.journal[lane][seq] != nil && seq > at {
 		e.w.violate("segment %s is trimmed, the checkpoint is at %d", place(lane, seq), at)
 	}
-	delete(e.journal[lane], seq)
+	if e.journal[lane][seq] != nil {
+		e.w.seen["segment trimmed"]++
+		delete(e.journal[lane], seq)
+	}
 }
 
 func (e *edgeModel) head(lane messages.LaneID) messages.Sequence {
@@ -161,10 +164,13 @@ func (v edgeView) Append(ctx context.Context, segment *messages.Segment) error {
 	case there == nil:
 		return failure
 	case there.Epoch > s.Epoch:
+		v.w.seen["append fenced"]++
 		return messages.ErrFenced
 	case there.Epoch == s.Epoch && there.Token == s.Token:
+		v.w.seen["append made up for"]++
 		return nil
 	default:
+		v.w.seen["append behind another's"]++
 		return messages.ErrTaken
 	}
 }
@@ -210,7 +216,7 @@ func (v edgeView) Seal(ctx context.Context, lane messages.LaneID, epoch messages
 // Trim implements Journal.
 func (v edgeView) Trim(ctx context.Context, lane messages.LaneID, from, to messages.Sequence) error {
 	if v.w.mistake == trimsAhead {
-		to++
+		to = max(to, v.w.edge.head(lane))
 	}
 	trim := func(from, to messages.Sequence) {
 		for seq := from; seq <= to; seq++ {
@@ -280,8 +286,10 @@ func (v edgeView) WriteChangeRecords(ctx context.Context, records []messages.Cha
 			case !known:
 				v.w.edge.events[r.Event.ID], r.Outcome = r.Origin, messages.Fresh
 			case owner == r.Origin && v.w.mistake != takesReplaysForDuplicates, v.w.mistake == forgetsIDs:
+				v.w.seen["change record replayed"]++
 				r.Outcome = messages.Replay
 			default:
+				v.w.seen["duplicate dropped"]++
 				r.Outcome = messages.Duplicate
 			}
 			copy(r.Digest[:], r.Event.ID[:])
@@ -372,6 +380,9 @@ func (v edgeView) Claim(
 		if there && !now.Retired && now.Owner != "" && now.Owner != owner && v.w.now.Before(now.Expires) {
 			return now, messages.ErrHeld
 		}
+		if there && now.Owner != owner {
+			v.w.seen["lane taken over"]++
+		}
 		now.Owner, now.Epoch, now.Expires, now.Retired = owner, now.Epoch+1, v.w.now.Add(leaseFor), false
 		return now, nil
 	})
@@ -403,6 +414,7 @@ func (v edgeView) Release(ctx context.Context, lease messages.Lease) error {
 // Retire implements laneStore.
 func (v edgeView) Retire(ctx context.Context, lease messages.Lease) error {
 	_, err := v.changeHeld(ctx, "retire", lease, func(now *messages.Lease) {
+		v.w.seen["lane retired"]++
 		now.Owner, now.Expires, now.Retired = "", time.UnixMilli(0), true
 	})
 	return err

@@ -99,6 +99,7 @@ func (k *kafkaModel) produce(id string, epoch int, records []messages.Outbound) 
 func (k *kafkaModel) decide(id string, epoch int) error {
 	p := k.producers[id]
 	if p.epoch != epoch || p.txn == nil {
+		k.w.seen["commit fenced"]++
 		return errProducerFenced
 	}
 	if p.txn.state != txnOpen {
@@ -163,6 +164,7 @@ func (k *kafkaModel) unfinished() []string {
 func (k *kafkaModel) settle(id string) {
 	p := k.producers[id]
 	if p.txn.state == txnOpen {
+		k.w.seen["transaction timed out"]++
 		p.epoch++
 	}
 	k.finish(p, txnAborted)
@@ -247,6 +249,7 @@ func (v kafkaView) ReadTail(
 		for _, e := range k.topic[partition][start:max(start, ends[int32(partition)])] {
 			visible := e.txn.state == txnVisible || v.w.mistake == readsUncommitted
 			if visible && e.origin.Seq > 0 && wanted(e.origin.Lane) {
+				v.w.seen["event found in the tail"]++
 				visit(e.origin)
 			}
 		}
@@ -279,8 +282,7 @@ func (s *sinkView) Commit(ctx context.Context, records []messages.Outbound) (mes
 		func() (err error) { ends, err = w.kafka.produce(s.id, s.epoch, records); return err },
 		func() { _, _ = w.kafka.produce(s.id, s.epoch, records[:len(records)/2]) })
 	if o == delayed {
-		// The client aborts only when it has heard of what it sent: there is no
-		// produce that lands behind its transaction's end.
+		// Not here: the client ends a transaction behind what it sent for it.
 		w.late = w.late[:len(w.late)-1]
 	}
 	if err != nil {

@@ -83,6 +83,7 @@ func (p *process) own() messages.LaneID { return messages.NewLaneID(p.node, 0) }
 
 // lost does what Node.lost does.
 func (p *process) lost(lane messages.LaneID, _ error) {
+	p.w.seen["lane lost"]++
 	if lane == p.own() {
 		p.givenUp = true
 		return
@@ -133,27 +134,28 @@ func (p *process) await(ctx context.Context) (messages.Lease, error) {
 
 func (p *process) spawn(lease messages.Lease, orphans []messages.Lease) {
 	w := p.w
-	p.orphans = p.actor(actor.PropsFromFunc(func(c actor.Context) {
-		if m, ok := c.Message().(*messages.Exported); ok {
+	p.orphans = p.listen(func(message any) {
+		if m, ok := message.(*messages.Exported); ok {
 			p.keeper.exported(m)
 		}
-	}))
+	})
 	// The collector's signals pass by here; some get lost.
-	hints := p.actor(actor.PropsFromFunc(func(c actor.Context) {
-		if m, ok := c.Message().(*messages.Appended); ok {
+	hints := p.listen(func(message any) {
+		if m, ok := message.(*messages.Appended); ok {
 			if w.signalsLost > 0 {
 				w.signalsLost--
+				w.seen["signal lost"]++
 				return
 			}
 			p.send(p.exporter, m)
 		}
-	}))
+	})
 	// The collector's name is known before it is there: the exporter tells it.
-	progress := p.actor(actor.PropsFromFunc(func(c actor.Context) {
-		if m, ok := c.Message().(*messages.Exported); ok {
+	progress := p.listen(func(message any) {
+		if m, ok := message.(*messages.Exported); ok {
 			p.send(p.collector, m)
 		}
-	}))
+	})
 	lanes := []exporter.Lane{{Lease: lease, Collector: progress}}
 	for _, orphan := range orphans {
 		lanes = append(lanes, p.orphan(orphan))
@@ -172,6 +174,12 @@ func (p *process) spawn(lease messages.Lease, orphans []messages.Lease) {
 
 func (p *process) actor(props *actor.Props) *actor.PID {
 	pid := p.w.spawn(props)
+	p.pids = append(p.pids, pid)
+	return pid
+}
+
+func (p *process) listen(hear func(message any)) *actor.PID {
+	pid := p.w.listen(hear)
 	p.pids = append(p.pids, pid)
 	return pid
 }
@@ -251,14 +259,14 @@ type sending struct {
 
 func newClients(w *world) *clients {
 	c := &clients{w: w, outstanding: map[messages.BatchID]sending{}, answered: map[messages.EventID]bool{}}
-	c.pid = w.spawn(actor.PropsFromFunc(c.hear))
+	c.pid = w.listen(c.hear)
 	return c
 }
 
 func (c *clients) close() { c.w.actors.ProcessRegistry.Remove(c.pid) }
 
-func (c *clients) hear(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
+func (c *clients) hear(message any) {
+	switch m := message.(type) {
 	case *messages.Collected:
 		for _, id := range m.Batches {
 			c.acknowledge(c.outstanding[id].events)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
+	"testing"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -19,8 +21,8 @@ import (
 // clock. Only one runs at a time, and a history says which goes on, and with
 // what answer: the same draws are the same history.
 type world struct {
+	*stage
 	t       *rapid.T
-	actors  *actor.ActorSystem
 	mistake mistake
 
 	now     time.Time
@@ -42,6 +44,61 @@ type world struct {
 	violation string
 }
 
+// stage is what histories have in common.
+type stage struct {
+	actors  *actor.ActorSystem
+	workers []*worker // idle
+	// seen counts what histories came across, to show what they are worth.
+	seen map[string]int
+}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{seen: map[string]int{}, actors: actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.DiscardHandler)
+	}))}
+	t.Cleanup(func() {
+		for _, w := range s.workers {
+			w.stop()
+		}
+		s.actors.Shutdown()
+	})
+	return s
+}
+
+// worker is a coroutine that runs one step after the other. It yields what a
+// step asks for, and nil when that is over.
+type worker struct {
+	step   func()
+	yield  func(*request) bool
+	resume func() (*request, bool)
+	stop   func()
+}
+
+// worker returns one that is idle.
+func (s *stage) worker() *worker {
+	if last := len(s.workers) - 1; last >= 0 {
+		w := s.workers[last]
+		s.workers = s.workers[:last]
+		return w
+	}
+	w := new(worker)
+	w.resume, w.stop = iter.Pull(func(yield func(*request) bool) {
+		w.yield = yield
+		for w.run(); yield(nil); w.run() {
+		}
+	})
+	return w
+}
+
+func (w *worker) run() {
+	defer func() {
+		if fault := recover(); fault != nil && fault != errOver { //nolint:errorlint // ask panics with this very value
+			panic(fault)
+		}
+	}()
+	w.step()
+}
+
 // late is a write that its caller has given up, or not lived to see.
 type late struct {
 	what  fmt.Stringer
@@ -50,14 +107,12 @@ type late struct {
 
 // task is production code on its way through a process.
 type task struct {
-	of     *process
-	after  []*task // have to be over, or idle, before it begins
-	begun  bool
-	gone   bool
-	resume func() (*request, bool)
-	stop   func()
-	yield  func(*request) bool
-	at     *request // what it asks for; nil before it began and when it is over
+	of    *process
+	step  func()
+	after []*task  // have to be over, or idle, before it begins
+	on    *worker  // nil before it began
+	gone  bool     // over, or to be ended
+	at    *request // what it asks for; nil before it began and when it is over
 }
 
 // request is what a task asks of the world.
@@ -100,8 +155,8 @@ var (
 	errOver    = errors.New("the process is gone")
 )
 
-func newWorld(t *rapid.T, actors *actor.ActorSystem, mistake mistake) *world {
-	w := &world{t: t, actors: actors, mistake: mistake, now: time.UnixMilli(1_700_000_000_000)}
+func newWorld(t *rapid.T, stage *stage, mistake mistake) *world {
+	w := &world{stage: stage, t: t, mistake: mistake, now: time.UnixMilli(1_700_000_000_000)}
 	w.edge, w.kafka, w.clients = newEdgeModel(w), newKafkaModel(w), newClients(w)
 	return w
 }
@@ -123,16 +178,7 @@ func (w *world) violate(format string, args ...any) {
 
 // begin makes a task of a step. It runs from the next settle on.
 func (w *world) begin(p *process, step func(), after ...*task) *task {
-	task := &task{of: p, after: after}
-	task.resume, task.stop = iter.Pull(func(yield func(*request) bool) {
-		defer func() {
-			if fault := recover(); fault != nil && fault != errOver { //nolint:errorlint // panics of ask are this very value
-				panic(fault)
-			}
-		}()
-		task.yield = yield
-		step()
-	})
+	task := &task{of: p, step: step, after: after}
 	w.tasks = append(w.tasks, task)
 	return task
 }
@@ -142,23 +188,25 @@ func (w *world) ask(r *request) outcome {
 	task := w.running
 	w.asked++
 	r.age = w.asked
-	if task.gone || !task.yield(r) {
-		task.gone = true
+	if task.gone || !task.on.yield(r) || task.gone {
 		panic(errOver)
 	}
 	return r.outcome
 }
 
-// goOn runs a task to its next request.
+// goOn runs a task to its next request, or to its end.
 func (w *world) goOn(task *task) {
+	if task.on == nil {
+		task.on = w.worker()
+		task.on.step = task.step
+	}
 	before := w.running
 	w.running = task
-	task.begun = true
-	at, more := task.resume()
+	task.at, _ = task.on.resume()
 	w.running = before
-	task.at = at
-	if !more {
-		task.at, task.gone = nil, true
+	if task.at == nil {
+		task.gone = true
+		w.workers = append(w.workers, task.on)
 	}
 }
 
@@ -167,7 +215,7 @@ func (w *world) settle() {
 	for again := true; again; {
 		again = false
 		for i := 0; i < len(w.tasks); i++ {
-			if t := w.tasks[i]; !t.begun && !t.gone && !slices.ContainsFunc(t.after, (*task).holdsUp) {
+			if t := w.tasks[i]; t.on == nil && !t.gone && !slices.ContainsFunc(t.after, (*task).holdsUp) {
 				w.goOn(t)
 				again = true
 			}
@@ -186,7 +234,7 @@ func (w *world) settle() {
 // holdsUp tells whether somebody who waits for the task has to go on waiting:
 // a tick's wait belongs to no generation of steps.
 func (t *task) holdsUp() bool {
-	return !t.gone && (!t.begun || t.at == nil || t.at.until.IsZero() || t.at.ctx.Err() != nil)
+	return !t.gone && (t.at == nil || t.at.until.IsZero() || t.at.ctx.Err() != nil)
 }
 
 // runnable lists the tasks whose request can be answered now.
@@ -208,6 +256,7 @@ func (w *world) answerable(r *request) bool {
 // answer lets a task go on.
 func (w *world) answer(task *task, o outcome) {
 	w.t.Logf("%s: %s: %s", task.of, task.at.what, o)
+	w.seen["request "+o.String()]++
 	task.at.outcome = o
 	w.goOn(task)
 	w.settle()
@@ -260,11 +309,10 @@ func (w *world) end(p *process, onWire func(*request) bool) {
 		if r := task.at; r != nil && r.write != nil && onWire != nil && onWire(r) {
 			w.late = append(w.late, late{r.what, r.write})
 		}
-		before := w.running
-		w.running = task
-		task.stop()
-		w.running = before
-		task.gone, task.at = true, nil
+		task.gone = true
+		if task.on != nil {
+			w.goOn(task)
+		}
 	}
 	w.clients.forget(p)
 }
@@ -274,6 +322,7 @@ func (w *world) land(i int) {
 	l := w.late[i]
 	w.late = slices.Delete(w.late, i, i+1)
 	w.t.Logf("lands: %s", l.what)
+	w.seen["write landed late"]++
 	l.apply()
 	w.settle()
 }
@@ -342,6 +391,26 @@ func (w *world) spawn(props *actor.Props) *actor.PID {
 	return w.actors.Root.Spawn(props.Configure(
 		actor.WithDispatcher(actor.NewSynchronizedDispatcher(1<<20)), actor.WithGuardian(broken{w})))
 }
+
+// listen makes a name under which hear is told what is sent there.
+func (w *world) listen(hear func(message any)) *actor.PID {
+	pid, _ := w.actors.ProcessRegistry.Add(listener{hear}, w.actors.ProcessRegistry.NextId())
+	return pid
+}
+
+// listener is an actor without state, a mailbox or a life.
+type listener struct{ hear func(message any) }
+
+// SendUserMessage implements actor.Process.
+func (l listener) SendUserMessage(_ *actor.PID, message any) {
+	l.hear(actor.UnwrapEnvelopeMessage(message))
+}
+
+// SendSystemMessage implements actor.Process.
+func (l listener) SendSystemMessage(*actor.PID, any) {}
+
+// Stop implements actor.Process.
+func (l listener) Stop(*actor.PID) {}
 
 // broken is told of actors that panic.
 type broken struct{ w *world }
