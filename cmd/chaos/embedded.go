@@ -165,7 +165,9 @@ func (e *embedded) fillDisk(ctx context.Context) error {
 	kind := "disk full, node ended by itself"
 	if p.alive() {
 		kind = "disk full, then kill -9"
-	} else if said := p.said(); !strings.Contains(said, "cannot go on") {
+	} else if said := p.said(); strings.Contains(said, "fatal error") && strings.Contains(said, "pebble") {
+		kind = "disk full, Pebble ended the node" // beyond recovery, when it is about to begin a new log
+	} else if !strings.Contains(said, "cannot go on") {
 		return fmt.Errorf("the node does not say that its disk is full:\n%s", said)
 	}
 	p.kill()
