@@ -391,8 +391,8 @@ func (v edgeView) Claim(
 // Renew implements laneStore.
 func (v edgeView) Renew(ctx context.Context, lease messages.Lease, leaseFor time.Duration) (messages.Lease, error) {
 	renewed, err := v.changeHeld(ctx, "renew", lease, func(now *messages.Lease) { now.Expires = v.w.now.Add(leaseFor) })
-	if err == nil && v.p != nil {
-		v.p.renewed = v.w.now
+	if err == nil && lease.Lane == v.p.own() {
+		v.p.renewed = renewed.Expires.Add(-leaseFor)
 	}
 	return renewed, err
 }

@@ -39,7 +39,7 @@ type process struct {
 	collecting                   collector.Stats
 	steps                        []*task // the exporter's, that are not over
 
-	renewed               time.Time // the last time that a lease was
+	renewed               time.Time // when the own lane's lease was, last
 	booted, givenUp, dead bool
 }
 
@@ -109,7 +109,7 @@ func (p *process) run() {
 		p.givenUp = true
 		return
 	}
-	p.renewed = p.w.now
+	p.renewed = lease.Expires.Add(-modelLease)
 	p.spawn(lease, orphans)
 	for p.w.wait(ctx, modelLease/3) == nil {
 		p.keeper.renew(ctx)

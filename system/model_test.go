@@ -17,7 +17,7 @@ import (
 // actions one has on average.
 const (
 	modelHistories = 2000
-	modelActions   = 32
+	modelActions   = 26
 )
 
 // modelNodes are the nodes of a history. A node may have processes that were

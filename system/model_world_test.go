@@ -22,7 +22,7 @@ import (
 // what answer: the same draws are the same history.
 type world struct {
 	*stage
-	t       *rapid.T
+	t       rapid.TB
 	mistake mistake
 
 	now     time.Time
@@ -155,7 +155,7 @@ var (
 	errOver    = errors.New("the process is gone")
 )
 
-func newWorld(t *rapid.T, stage *stage, mistake mistake) *world {
+func newWorld(t rapid.TB, stage *stage, mistake mistake) *world {
 	w := &world{stage: stage, t: t, mistake: mistake, now: time.UnixMilli(1_700_000_000_000)}
 	w.edge, w.kafka, w.clients = newEdgeModel(w), newKafkaModel(w), newClients(w)
 	return w
@@ -214,8 +214,8 @@ func (w *world) goOn(task *task) {
 func (w *world) settle() {
 	for again := true; again; {
 		again = false
-		for i := 0; i < len(w.tasks); i++ {
-			if t := w.tasks[i]; t.on == nil && !t.gone && !slices.ContainsFunc(t.after, (*task).holdsUp) {
+		for _, t := range w.tasks {
+			if t.on == nil && !t.gone && !slices.ContainsFunc(t.after, (*task).holdsUp) {
 				w.goOn(t)
 				again = true
 			}
@@ -239,7 +239,6 @@ func (t *task) holdsUp() bool {
 
 // runnable lists the tasks whose request can be answered now.
 func (w *world) runnable(of *process) []*task {
-	w.settle()
 	var tasks []*task
 	for _, task := range w.tasks {
 		if task.at != nil && (of == nil || task.of == of) && w.answerable(task.at) {
@@ -327,7 +326,8 @@ func (w *world) land(i int) {
 	w.settle()
 }
 
-// request makes a read, a write or a wait of a task, and says how it ended.
+// read asks for something that changes nothing. Where ready is given, it is
+// answered only then, or when its caller no longer waits.
 func (w *world) read(ctx context.Context, what text, ready func() bool) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -338,13 +338,14 @@ func (w *world) read(ctx context.Context, what text, ready func() bool) error {
 	return nil
 }
 
-// write is a read that changes something. Its error is the world's, or what
-// apply had to say to a caller who heard it.
+// write asks for a change. Its error is the world's, or what apply had to say
+// to a caller who heard it. part is half of the change, where that can be.
 func (w *world) write(ctx context.Context, what text, apply func() error, part func()) error {
 	_, err := w.decide(ctx, what, apply, part)
 	return err
 }
 
+// decide is write, and tells the outcome too.
 func (w *world) decide(ctx context.Context, what text, apply func() error, part func()) (outcome, error) {
 	if ctx.Err() != nil {
 		return refused, ctx.Err()

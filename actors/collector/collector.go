@@ -183,7 +183,8 @@ func (c *Collector) resume(m *resumed) {
 		c.after(c.config.RetryDelay, func() { c.findHead() })
 		return
 	}
-	c.next, c.total, c.signalled = m.head.seq+1, m.head.events, m.head.seq
+	c.signalled, c.total = max(m.head.seq, c.window.exportedSeq), m.head.events
+	c.next = c.signalled + 1
 	c.window.exportedEvents = min(m.head.exported, c.total)
 	c.phase = collecting
 	c.publish()
@@ -324,20 +325,23 @@ func (c *Collector) answer(m *written) {
 		return
 	}
 	f := m.flight
-	if m.err == nil {
+	landed := m.err == nil && f.segment.Seq > c.window.exportedSeq
+	if landed {
 		c.acknowledge(f)
 	}
 	// Only now: had that failed, whoever abandons this incarnation would find
 	// the flight and answer its senders.
 	delete(c.writing, f.segment.Seq)
 	switch {
-	case m.err == nil:
+	case landed:
 	case errors.Is(m.err, messages.ErrFenced):
 		c.finish(f, messages.ReasonLane)
 		c.lose(m.err)
 		return
-	case errors.Is(m.err, messages.ErrTaken):
-		// An older owner's segment is there and valid: this one goes behind it.
+	case m.err == nil, errors.Is(m.err, messages.ErrTaken):
+		// An older owner's segment is there and valid, or was there, exported and
+		// trimmed before this one was written: this one goes behind it. If it was
+		// this very one that was exported, its events are dropped as duplicates.
 		c.signal(f.segment.Seq, nil)
 		f.segment.Seq = c.takeSequence()
 		c.write(f)
@@ -350,7 +354,9 @@ func (c *Collector) answer(m *written) {
 		c.log.Error("journal write given up; its senders are told to try again",
 			zap.Uint64("sequence", uint64(f.segment.Seq)), zap.Int("events", len(f.segment.Events)), zap.Error(m.err))
 		c.parts.Stats.WriteErrors.Add(1)
-		c.holes = append(c.holes, f.segment.Seq)
+		if f.segment.Seq > c.window.exportedSeq {
+			c.holes = append(c.holes, f.segment.Seq)
+		}
 		c.finish(f, messages.ReasonEdge)
 	}
 	c.goOn()
@@ -390,29 +396,6 @@ func (c *Collector) acknowledge(f *flight) {
 	c.signal(f.segment.Seq, f)
 }
 
-// signal hints the lane's exporter, in the order of the sequences: it then knows
-// that one left out is one to be read from the journal. f is nil where another's
-// segment is at seq.
-func (c *Collector) signal(seq messages.Sequence, f *flight) {
-	if f != nil && !c.window.take(f) {
-		f = nil
-	}
-	c.landed[seq] = f
-	for {
-		f, landed := c.landed[c.signalled+1]
-		if !landed {
-			return
-		}
-		c.signalled++
-		delete(c.landed, c.signalled)
-		if f == nil {
-			c.parts.Stats.HintsDropped.Add(1)
-			continue
-		}
-		c.root.Send(c.parts.Exporter, &messages.Appended{Segment: f.segment})
-	}
-}
-
 // finish settles the batches of a flight: acknowledged where reason is empty,
 // else rejected. A batch in several segments is settled with its last piece,
 // and rejected if any piece was.
@@ -441,19 +424,6 @@ func (c *Collector) reject(sender *actor.PID, id messages.BatchID, reason messag
 	if sender != nil {
 		c.root.Send(sender, &messages.Rejected{Batch: id, Reason: reason, Retryable: retryable})
 	}
-}
-
-// exported frees window and backlog up to what is in Kafka.
-func (c *Collector) exported(m *messages.Exported) {
-	if m.Lane == c.parts.Lease.Lane {
-		c.window.release(m.Seq, m.Events)
-		c.parts.Stats.Exported.Store(uint64(m.Seq))
-		c.publish()
-	}
-}
-
-func (c *Collector) backlog() uint64 {
-	return c.total - min(c.total, c.window.exportedEvents)
 }
 
 // tick seals what a given-up write has left open when no traffic does: the
