@@ -279,11 +279,12 @@ func (w *world) nextWake() (time.Time, bool) {
 
 // advance moves the clock. Whoever has slept past the end of its lease and the
 // trim delay behind that is taken for dead: that is the one thing that the
-// pipeline asks of time.
+// pipeline asks of time. A writer that sleeps longer may write where its
+// successor's segments were, and does not know that they are trimmed.
 func (w *world) advance(to time.Time) {
 	w.now = to
 	for _, p := range w.processes {
-		if !p.dead && p.booted && w.now.Sub(p.renewed) > modelLease+modelTrimDelay {
+		if !p.dead && p.booted && w.now.Sub(p.renewed) >= modelLease+modelTrimDelay {
 			w.t.Logf("%s has slept for too long", p)
 			w.end(p, nil)
 		}
