@@ -17,7 +17,7 @@ func aloneInTheWorld(t *testing.T) (*world, *process) {
 	w := newWorld(t, newStage(t), none)
 	t.Cleanup(w.close)
 	p := w.launch("a")
-	w.workOn(p, modelBoot)
+	w.open(p)
 	require.True(t, p.booted)
 	return w, p
 }

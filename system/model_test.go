@@ -17,15 +17,12 @@ import (
 // actions one has on average.
 const (
 	modelHistories = 2000
-	modelActions   = 26
+	modelActions   = 24
 )
 
 // modelNodes are the nodes of a history. A node may have processes that were
 // replaced and do not know it.
 var modelNodes = []string{"a", "b"}
-
-// modelBoot is more than the requests that opening a node takes.
-const modelBoot = 20
 
 // modelProcesses bounds the processes that run at once.
 const modelProcesses = 4
@@ -74,7 +71,7 @@ func happen(t *rapid.T, stage *stage, m mistake) {
 	w := newWorld(t, stage, m)
 	defer w.close()
 	for _, node := range modelNodes {
-		w.workOn(w.launch(node), modelBoot)
+		w.open(w.launch(node))
 	}
 	t.Repeat(map[string]func(*rapid.T){
 		"": func(*rapid.T) { w.check() },
@@ -155,6 +152,13 @@ func (w *world) work(t *rapid.T) {
 		return
 	}
 	w.workOn(p, rapid.IntRange(1, 30).Draw(t, "requests"))
+}
+
+// open lets a process go on until it waits for the clock.
+func (w *world) open(p *process) {
+	for tasks := w.runnable(p); len(tasks) > 0; tasks = w.runnable(p) {
+		w.answer(oldest(tasks), done)
+	}
 }
 
 // workOn answers some requests of a process, the oldest first. When there is
