@@ -38,6 +38,7 @@ func (n *Node) claimLanes(ctx context.Context) error {
 		log: n.log.Named("lanes"), now: n.between.clock(),
 		adopt: n.adopt, release: n.release, lost: n.lost,
 		held: make(map[messages.LaneID]messages.Lease), orphans: make(map[messages.LaneID]*orphan),
+		renewed: make(map[messages.LaneID]time.Time),
 	}
 	leases, err := n.keeper.claimOwn(ctx, n.config.Collectors)
 	n.onClose(func() error {
@@ -201,6 +202,7 @@ func (n *Node) startCollectors(ctx context.Context) error {
 			props := collector.Props(config, collector.Parts{
 				Lease: lease, Journal: n.store, Mailbox: c.box,
 				Exporter: n.guardian.Child(n.exporterOf(c.lane)), Lost: n.lost, Stats: &c.stats, Log: n.log.Named("collector"),
+				Stale: func() bool { return n.keeper.asleep(c.lane) > n.config.LeaseFor+n.config.TrimDelay },
 			}, c.box.Option())
 			if err := n.guardian.Spawn(ctx, collectorName(i), props); err != nil {
 				return fmt.Errorf("start %s: %w", collectorName(i), err)

@@ -36,7 +36,8 @@ type laneKeeper struct {
 
 	mu       sync.Mutex
 	held     map[messages.LaneID]messages.Lease
-	orphans  map[messages.LaneID]*orphan // held, without a collector
+	renewed  map[messages.LaneID]time.Time // when the request was made that last renewed it
+	orphans  map[messages.LaneID]*orphan   // held, without a collector
 	stopping context.CancelFunc
 	stopped  chan struct{}
 }
@@ -84,7 +85,7 @@ func (k *laneKeeper) claimOwn(ctx context.Context, collectors int) ([]messages.L
 	var leases []messages.Lease
 	for i := 0; len(leases) < collectors; i++ {
 		lane := messages.NewLaneID(k.node, i)
-		lease, err := k.await(ctx, lane)
+		lease, asked, err := k.await(ctx, lane)
 		if held := (*messages.HeldError)(nil); errors.As(err, &held) {
 			k.log.Info("another node has adopted a lane of this one; taking the next",
 				zap.String("lane", string(lane)), zap.String("owner", held.Owner))
@@ -94,7 +95,7 @@ func (k *laneKeeper) claimOwn(ctx context.Context, collectors int) ([]messages.L
 			return leases, err
 		}
 		leases = append(leases, lease)
-		k.hold(lease)
+		k.hold(lease, asked)
 	}
 	return leases, nil
 }
@@ -105,17 +106,18 @@ func (k *laneKeeper) ofThisNode(owner string) bool {
 	return name == k.node
 }
 
-func (k *laneKeeper) await(ctx context.Context, lane messages.LaneID) (messages.Lease, error) {
+func (k *laneKeeper) await(ctx context.Context, lane messages.LaneID) (lease messages.Lease, asked time.Time, err error) {
 	waiting, cancel := context.WithTimeout(ctx, k.leaseFor+2*claimEvery)
 	defer cancel()
 	said := false
 	for {
-		lease, err := k.store.Claim(ctx, lane, k.owner, k.leaseFor)
+		asked = time.Now()
+		lease, err = k.store.Claim(ctx, lane, k.owner, k.leaseFor)
 		if err == nil {
-			return lease, nil
+			return lease, asked, nil
 		}
 		if held := (*messages.HeldError)(nil); !errors.As(err, &held) || !k.ofThisNode(held.Owner) {
-			return lease, fmt.Errorf("claim lane %s: %w", lane, err)
+			return lease, asked, fmt.Errorf("claim lane %s: %w", lane, err)
 		}
 		if !said {
 			said = true
@@ -126,9 +128,9 @@ func (k *laneKeeper) await(ctx context.Context, lane messages.LaneID) (messages.
 		case <-time.After(claimEvery):
 		case <-waiting.Done():
 			if err := ctx.Err(); err != nil {
-				return lease, fmt.Errorf("claim lane %s: %w", lane, err)
+				return lease, asked, fmt.Errorf("claim lane %s: %w", lane, err)
 			}
-			return lease, &FlagError{
+			return lease, asked, &FlagError{
 				"node", fmt.Sprintf("another adpulse named %q is running on this edge store", k.node),
 				"give every node a --node of its own",
 			}
@@ -136,10 +138,22 @@ func (k *laneKeeper) await(ctx context.Context, lane messages.LaneID) (messages.
 	}
 }
 
-func (k *laneKeeper) hold(lease messages.Lease) {
+// hold keeps a lease that was asked for at a time.
+func (k *laneKeeper) hold(lease messages.Lease, asked time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.held[lease.Lane] = lease
+	k.renewed[lease.Lane] = asked
+}
+
+// asleep is how long a lane's lease was not renewed. A process that was stopped
+// or a machine that slept shows on one of the clocks.
+func (k *laneKeeper) asleep(lane messages.LaneID) time.Duration {
+	now := time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	renewed := k.renewed[lane]
+	return max(now.Sub(renewed), now.Round(0).Sub(renewed.Round(0)))
 }
 
 // claimOrphans claims every lane that has something left and no living owner,
@@ -271,10 +285,11 @@ func (k *laneKeeper) leases() []messages.Lease {
 
 func (k *laneKeeper) renew(ctx context.Context) {
 	for _, lease := range k.leases() {
+		asked := time.Now()
 		renewed, err := k.store.Renew(ctx, lease, k.leaseFor)
 		switch {
 		case err == nil:
-			k.hold(renewed)
+			k.hold(renewed, asked)
 		case errors.Is(err, messages.ErrFenced):
 			k.drop(lease.Lane)
 			k.lost(lease.Lane, err)

@@ -36,7 +36,7 @@ func TestOrphanWithALateSegmentBehindAHoleIsRetired(t *testing.T) {
 	keeper := &laneKeeper{
 		store: store, node: "a", owner: "a@disk", leaseFor: leaseFor, log: zap.NewNop(), now: clock,
 		release: func(messages.LaneID) {},
-		held:    map[messages.LaneID]messages.Lease{}, orphans: map[messages.LaneID]*orphan{},
+		held:    map[messages.LaneID]messages.Lease{}, orphans: map[messages.LaneID]*orphan{}, renewed: map[messages.LaneID]time.Time{},
 	}
 	former, err := store.Claim(t.Context(), lane, "b@disk", leaseFor)
 	require.NoError(t, err)

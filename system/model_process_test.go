@@ -64,7 +64,7 @@ func (w *world) launch(node string) *process {
 			p.send(p.exporter, &exporter.Release{Lane: lane})
 		},
 		lost: p.lost,
-		held: map[messages.LaneID]messages.Lease{}, orphans: map[messages.LaneID]*orphan{},
+		held: map[messages.LaneID]messages.Lease{}, orphans: map[messages.LaneID]*orphan{}, renewed: map[messages.LaneID]time.Time{},
 	}
 	w.processes = append(w.processes, p)
 	w.t.Logf("%s starts as %s", p, p.owner)
@@ -103,7 +103,7 @@ func (p *process) run() {
 		p.givenUp = true
 		return
 	}
-	p.keeper.hold(lease)
+	p.keeper.hold(lease, time.Now())
 	orphans, err := p.keeper.claimOrphans(ctx)
 	if err != nil {
 		p.givenUp = true

@@ -325,6 +325,14 @@ func (c *Collector) answer(m *written) {
 		return
 	}
 	f := m.flight
+	if m.err == nil && c.parts.Stale != nil && c.parts.Stale() {
+		c.log.Warn("slept past the lease; what was written is not acknowledged", zap.Uint64("sequence", uint64(f.segment.Seq)))
+		delete(c.writing, f.segment.Seq)
+		c.signal(f.segment.Seq, nil)
+		c.finish(f, messages.ReasonLane)
+		c.goOn()
+		return
+	}
 	landed := m.err == nil && f.segment.Seq > c.window.exportedSeq
 	if landed {
 		c.acknowledge(f)

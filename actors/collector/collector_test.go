@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,6 +119,7 @@ type fixture struct {
 	answers, hints chan any
 	lost           chan error
 	stats          collector.Stats
+	asleep         atomic.Bool
 	batches        int
 }
 
@@ -150,7 +152,7 @@ func open(t *testing.T, j *journal, change func(*collector.Config)) *fixture {
 	box := mailbox.New(mailbox.Config{Events: 1000, MaxWait: patience})
 	f.collector = f.system.Root.Spawn(collector.Props(config, collector.Parts{
 		Lease: messages.Lease{Lane: lane, Epoch: 7}, Journal: j, Mailbox: box, Exporter: exporter,
-		Lost: func(_ messages.LaneID, err error) { f.lost <- err }, Stats: &f.stats, Log: zap.NewNop(),
+		Lost: func(_ messages.LaneID, err error) { f.lost <- err }, Stats: &f.stats, Log: zap.NewNop(), Stale: f.asleep.Load,
 	}, box.Option()))
 	require.Eventually(t, f.stats.Owned.Load, patience, time.Millisecond)
 	t.Cleanup(func() {
@@ -300,6 +302,20 @@ func TestAFencedCollectorLosesItsLane(t *testing.T) {
 }
 
 // An older owner's segment that landed late stays; the new one goes behind it.
+// A process that slept past its lease may have written where a successor's
+// segment was exported and trimmed: nobody looks there again.
+func TestWhatWasWrittenAfterALongSleepIsNotAcknowledged(t *testing.T) {
+	f := open(t, &journal{}, nil)
+	f.asleep.Store(true)
+	batch := f.collect(2)
+	rejected := heard[*messages.Rejected](t, f.answers)
+	require.Equal(t, batch, rejected.Batch)
+	require.True(t, rejected.Retryable)
+	f.asleep.Store(false) // the lease was renewed: nobody else had it
+	f.collect(2)
+	heard[*messages.Collected](t, f.answers)
+}
+
 func TestASequenceThatIsTakenIsPassed(t *testing.T) {
 	j := &journal{appends: make(chan appending)}
 	f := open(t, j, nil)

@@ -127,12 +127,17 @@ type Mailbox interface {
 	Events() int
 }
 
-// Parts is what a collector works with. All must be set.
+// Parts is what a collector works with. All but Stale must be set.
 type Parts struct {
 	Lease    messages.Lease
 	Journal  Journal
 	Mailbox  Mailbox
 	Exporter *actor.PID
+	// Stale, where set, tells that this process has not renewed its lease for so
+	// long that a successor's segments may have been exported and trimmed: what
+	// was written then may lie where nobody looks, and is not acknowledged. It
+	// may be called concurrently.
+	Stale func() bool
 	// Lost is told when the lane turns out to be somebody else's. It must not
 	// block.
 	Lost  func(messages.LaneID, error)
