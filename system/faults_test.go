@@ -118,7 +118,7 @@ func topicIDs(t *testing.T, c system.Config, events int) map[string]int {
 		return nil
 	})
 	if !errors.Is(err, context.Canceled) {
-		require.ErrorIs(t, err, enough)
+		require.ErrorIs(t, err, enough, "%d of %d events read", total, events)
 	}
 	return found
 }

@@ -15,8 +15,8 @@ import (
 	"adpulse/system/edge"
 )
 
-// edgeStore is all that a node asks of the edge store.
-type edgeStore interface {
+// modelledStore is all that a node asks of the edge store.
+type modelledStore interface {
 	laneStore
 	exporter.Journal
 	Append(ctx context.Context, segment *messages.Segment) error
@@ -26,8 +26,8 @@ type edgeStore interface {
 }
 
 var (
-	_ edgeStore = (*edge.Store)(nil)
-	_ edgeStore = edgeView{}
+	_ modelledStore = (*edge.Store)(nil)
+	_ modelledStore = edgeView{}
 )
 
 // TestModelOfTheEdgeStoreAnswersAsTheStore asks both the same, in any order,
@@ -68,7 +68,7 @@ type contract struct {
 }
 
 // both asks the store and its model, and compares what ask returns.
-func (c *contract) both(t *rapid.T, ask func(s edgeStore) (any, error)) (answer any, err error) {
+func (c *contract) both(t *rapid.T, ask func(s modelledStore) (any, error)) (answer any, err error) {
 	var modelled any
 	var modelErr error
 	c.w.begin(c.p, func() { modelled, modelErr = ask(edgeView{c.w, c.p}) })
@@ -102,22 +102,22 @@ func drawEpoch(t *rapid.T) messages.Epoch {
 
 func (c *contract) append(t *rapid.T) {
 	s := messages.Segment{Lane: c.lane, Seq: drawSeq(t, "seq"), Epoch: drawEpoch(t), Token: rapid.Uint64Range(0, 2).Draw(t, "token")}
-	_, _ = c.both(t, func(store edgeStore) (any, error) { return nil, store.Append(t.Context(), &s) })
+	_, _ = c.both(t, func(store modelledStore) (any, error) { return nil, store.Append(t.Context(), &s) })
 }
 
 func (c *contract) seal(t *rapid.T) {
 	from, to, epoch := drawSeq(t, "from"), drawSeq(t, "to"), drawEpoch(t)
-	_, _ = c.both(t, func(s edgeStore) (any, error) { return nil, s.Seal(t.Context(), c.lane, epoch, from, to) })
+	_, _ = c.both(t, func(s modelledStore) (any, error) { return nil, s.Seal(t.Context(), c.lane, epoch, from, to) })
 }
 
 func (c *contract) trim(t *rapid.T) {
 	from, to := drawSeq(t, "from"), drawSeq(t, "to")
-	_, _ = c.both(t, func(s edgeStore) (any, error) { return nil, s.Trim(t.Context(), c.lane, from, to) })
+	_, _ = c.both(t, func(s modelledStore) (any, error) { return nil, s.Trim(t.Context(), c.lane, from, to) })
 }
 
 func (c *contract) read(t *rapid.T) {
 	from, most := drawSeq(t, "from"), rapid.IntRange(1, 4).Draw(t, "segments")
-	_, _ = c.both(t, func(s edgeStore) (any, error) {
+	_, _ = c.both(t, func(s modelledStore) (any, error) {
 		head, err := s.Head(t.Context(), c.lane, from)
 		if err != nil {
 			return nil, err
@@ -133,7 +133,7 @@ func (c *contract) read(t *rapid.T) {
 
 func (c *contract) claim(t *rapid.T) {
 	owner := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "owner")
-	lease, err := c.both(t, func(s edgeStore) (any, error) { return s.Claim(t.Context(), c.lane, owner, modelLease) })
+	lease, err := c.both(t, func(s modelledStore) (any, error) { return s.Claim(t.Context(), c.lane, owner, modelLease) })
 	if err == nil {
 		c.leases = append(c.leases, lease.(messages.Lease))
 	}
@@ -146,7 +146,7 @@ func (c *contract) keep(t *rapid.T) {
 		return
 	}
 	what := rapid.SampledFrom([]string{"renew", "producer", "release", "retire"}).Draw(t, "what")
-	_, _ = c.both(t, func(s edgeStore) (any, error) {
+	_, _ = c.both(t, func(s modelledStore) (any, error) {
 		switch what {
 		case "renew":
 			return s.Renew(t.Context(), lease, modelLease)
@@ -169,8 +169,8 @@ func (c *contract) move(t *rapid.T) {
 		Seq: drawSeq(t, "seq"), Events: rapid.Uint64Range(0, 9).Draw(t, "events"), Trimmed: drawSeq(t, "trimmed"),
 		Offsets: messages.Offsets{0: rapid.Int64Range(0, 9).Draw(t, "offset")},
 	}
-	_, _ = c.both(t, func(s edgeStore) (any, error) { return nil, s.MoveCheckpoint(t.Context(), lease, next) })
-	_, _ = c.both(t, func(s edgeStore) (any, error) {
+	_, _ = c.both(t, func(s modelledStore) (any, error) { return nil, s.MoveCheckpoint(t.Context(), lease, next) })
+	_, _ = c.both(t, func(s modelledStore) (any, error) {
 		stored, found, err := s.Checkpoint(t.Context(), c.lane)
 		if !found {
 			return nil, err
@@ -188,7 +188,7 @@ func (c *contract) records(t *rapid.T) {
 			Event:  &messages.Event{ID: id, Type: messages.Click, Body: []byte("{}")},
 		}
 	}
-	_, _ = c.both(t, func(s edgeStore) (any, error) {
+	_, _ = c.both(t, func(s modelledStore) (any, error) {
 		records := append([]messages.ChangeRecord(nil), drawn...)
 		err := s.WriteChangeRecords(t.Context(), records)
 		outcomes := make([]messages.Outcome, len(records))
