@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"adpulse/messages"
 	"adpulse/system/broker"
 	"adpulse/system/minispike"
 )
@@ -312,12 +313,30 @@ func (s *shared) clock(ctx context.Context, m *member) error {
 
 func (s *shared) terminate(ctx context.Context, m *member) error {
 	s.work(ctx, 1000)
-	if err := m.process.stop(ctx, drainWithin); err != nil {
+	ended, err := m.stop(ctx)
+	if err != nil || ended {
 		return err
 	}
 	s.count("SIGTERM under load")
 	s.say("SIGTERM under load: node %s; %d acknowledged", m.name, s.load.acknowledged())
 	return nil
+}
+
+// stop asks the node to drain and end, once it is up: before that, a signal
+// just ends it. It tells when the node ended by itself instead, because its
+// lanes had been taken.
+func (m *member) stop(ctx context.Context) (byItself bool, err error) {
+	if err := ready(ctx, m.process, m.http, startWithin); err != nil {
+		if !m.process.alive() {
+			return true, nil
+		}
+		return false, err
+	}
+	err = m.process.stop(ctx, drainWithin)
+	if err != nil && m.process.exitCode() > 0 && strings.Contains(reason(m.process.said()), messages.ErrFenced.Error()) {
+		return true, nil
+	}
+	return false, err
 }
 
 // stealIdentity uses a node's transactional id, which fences its exporter.
@@ -385,7 +404,7 @@ func (s *shared) settle(ctx context.Context) (*ledger, error) {
 		return nil, fmt.Errorf("%w\nnode a\n%s\nnode b\n%s", err, s.members[0].process.said(), s.members[1].process.said())
 	}
 	for _, m := range s.members {
-		if err := m.process.stop(ctx, drainWithin); err != nil {
+		if _, err := m.stop(ctx); err != nil {
 			return nil, err
 		}
 	}
