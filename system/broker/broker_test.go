@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"slices"
 	"testing"
 	"time"
 
@@ -163,6 +164,25 @@ func TestRetentionIsEnforcedAfterARestartToo(t *testing.T) {
 		at, ok := starts.Lookup("edge-to-core", 0)
 		return ok && at.Offset > 50
 	}, patience, 20*time.Millisecond, "nothing was dropped")
+}
+
+// A topic keeps the partitions that it was made with; its bytes are shared out
+// among those, not among what a later configuration asks for.
+func TestBytesAreSharedAmongTheTopicsOwnPartitions(t *testing.T) {
+	config := configured(t.TempDir())
+	config.RetainBytes, config.Topics[0].Partitions = 240<<20, 2
+	first := start(t, config)
+	require.NoError(t, first.Close())
+	config.Topics[0].Partitions = 8
+	admin := kadm.NewClient(client(t, start(t, config)))
+	found, err := admin.DescribeTopicConfigs(t.Context(), "edge-to-core")
+	require.NoError(t, err)
+	bounds, err := found.On("edge-to-core", nil)
+	require.NoError(t, err)
+	require.NoError(t, bounds.Err)
+	at := slices.IndexFunc(bounds.Configs, func(c kadm.Config) bool { return c.Key == "retention.bytes" })
+	require.NotEqual(t, -1, at)
+	require.Equal(t, fmt.Sprint(120<<20), bounds.Configs[at].MaybeValue())
 }
 
 // TestMalformedFramesEndTheirConnectionOnly sends what ends a bare kfake, or

@@ -16,40 +16,50 @@ import (
 // partition keeps: whole files are dropped.
 const segmentsPerPartition = 8
 
-// makeTopics makes the topics that are missing and bounds all of them. None is
-// compacted: a crash while kfake compacts loses the partition.
+// makeTopics makes the topics that are missing and bounds all of them, by the
+// partitions that they really have. None is compacted: a crash while kfake
+// compacts loses the partition.
 func (b *Broker) makeTopics(ctx context.Context, client *kgo.Client) error {
 	admin := kadm.NewClient(client)
+	there, err := admin.ListTopics(ctx)
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
+	}
 	for _, topic := range b.config.Topics {
-		perPartition := max(b.config.RetainBytes/int64(topic.Partitions), segmentsPerPartition)
-		settings := map[string]string{
-			"retention.ms":    strconv.FormatInt(b.config.RetainFor.Milliseconds(), 10),
-			"retention.bytes": strconv.FormatInt(perPartition, 10),
-			"segment.bytes":   strconv.FormatInt(max(perPartition/segmentsPerPartition, 1<<20), 10),
-			"cleanup.policy":  "delete",
-		}
-		create := make(map[string]*string, len(settings))
-		var alter []kadm.AlterConfig
-		for name, value := range settings {
-			create[name] = &value
-			alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &value})
-		}
-		_, err := admin.CreateTopic(ctx, int32(topic.Partitions), 1, create, topic.Name)
-		if !errors.Is(err, kerr.TopicAlreadyExists) {
-			if err != nil {
-				return fmt.Errorf("make topic %s: %w", topic.Name, err)
-			}
-			continue
-		}
-		altered, err := admin.AlterTopicConfigs(ctx, alter, topic.Name)
-		for _, response := range altered {
-			err = errors.Join(err, response.Err)
+		if there.Has(topic.Name) {
+			err = b.boundTopic(ctx, admin, topic.Name, len(there[topic.Name].Partitions))
+		} else {
+			_, err = admin.CreateTopic(ctx, int32(topic.Partitions), 1, b.bounds(topic.Partitions), topic.Name)
 		}
 		if err != nil {
-			return fmt.Errorf("bound topic %s: %w", topic.Name, err)
+			return fmt.Errorf("make topic %s: %w", topic.Name, err)
 		}
 	}
 	return nil
+}
+
+// bounds are the settings of a topic of so many partitions.
+func (b *Broker) bounds(partitions int) map[string]*string {
+	perPartition := max(b.config.RetainBytes/int64(partitions), segmentsPerPartition)
+	return map[string]*string{
+		"retention.ms":    new(strconv.FormatInt(b.config.RetainFor.Milliseconds(), 10)),
+		"retention.bytes": new(strconv.FormatInt(perPartition, 10)),
+		"segment.bytes":   new(strconv.FormatInt(max(perPartition/segmentsPerPartition, 1<<20), 10)),
+		"cleanup.policy":  new("delete"),
+	}
+}
+
+// boundTopic sets them on a topic that is there.
+func (b *Broker) boundTopic(ctx context.Context, admin *kadm.Client, name string, partitions int) error {
+	var alter []kadm.AlterConfig
+	for setting, value := range b.bounds(partitions) {
+		alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: setting, Value: value})
+	}
+	altered, err := admin.AlterTopicConfigs(ctx, alter, name)
+	for _, response := range altered {
+		err = errors.Join(err, response.Err)
+	}
+	return err
 }
 
 // abortOpen writes real abort markers for every transaction that the broker
