@@ -9,8 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
