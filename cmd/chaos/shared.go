@@ -275,6 +275,7 @@ func (s *shared) freeze(ctx context.Context, m *member) error {
 		case <-m.process.ended:
 			return nil
 		case <-time.After(reachWithin):
+			m.process.kill() // or it would stop at some later time, and for ever
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
